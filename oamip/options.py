@@ -1,0 +1,84 @@
+"""How a program is to be solved: one set of options for every backend and solver."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oamip.errors import InputError
+
+__all__ = ["Options", "Progress"]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a running solve tells: seconds since its start, best objective and bound so far (NaN when none)."""
+
+    seconds: float
+    objective: float
+    bound: float
+    nodes: int
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Options:
+    """Limits, tolerances and habits of one solve. A driver honours every field, or says by name which it cannot.
+
+    Args:
+        time_limit: wall seconds for the whole solve, cut rounds included; ``inf`` for none.
+        node_limit: branch-and-bound nodes; ``None`` for no limit.
+        gap_relative: stop when ``|objective − bound| ≤ gap_relative · |objective|``.
+        gap_absolute: stop when ``|objective − bound| ≤ gap_absolute``.
+        feasibility: largest violation of a row or bound that counts as satisfied.
+        integrality: largest distance from an integer that counts as integer.
+        threads: threads of the solver; 1 gives runs that repeat.
+        seed: the solver's random seed.
+        memory_limit: bytes, or ``None``.
+        log_file: where the solver's own log is written, or ``None``.
+        start: a first point, one value per column of the standard form (NaN: unknown), or ``None``.
+        stop_at_objective: stop at an incumbent this good.
+        stop_at_bound: stop when the bound has passed this value.
+        progress: called with a `Progress` now and then; returning ``True`` interrupts the solve.
+        raw: the solver's own options by their own names; they win over everything above.
+
+    Raises:
+        InputError: a limit or tolerance is negative or not a number, or ``threads`` is below 1.
+    """
+
+    time_limit: float = math.inf
+    node_limit: int | None = None
+    gap_relative: float = 1e-6
+    gap_absolute: float = 1e-9
+    feasibility: float = 1e-7
+    integrality: float = 1e-6
+    threads: int = 1
+    seed: int = 0
+    memory_limit: int | None = None
+    log_file: Path | None = None
+    start: NDArray[np.float64] | None = None
+    stop_at_objective: float | None = None
+    stop_at_bound: float | None = None
+    progress: Callable[[Progress], bool | None] | None = None
+    raw: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+
+    def __post_init__(self) -> None:
+        for name in ("time_limit", "gap_relative", "gap_absolute", "feasibility", "integrality"):
+            value = getattr(self, name)
+            if not value >= 0:  # catches NaN too
+                raise InputError(f"option {name} is {value!r}; it must be a number ≥ 0")
+        for name, least in (("threads", 1), ("seed", 0), ("node_limit", 0), ("memory_limit", 1)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise InputError(f"option {name} is {value!r}; it must be at least {least}")
+
+    def with_(self, **changes: Any) -> Options:
+        """A copy with some fields changed."""
+        return replace(self, **changes)

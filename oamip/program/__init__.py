@@ -1,0 +1,41 @@
+"""What the problem is: variables in named blocks, affine expressions on sparse matrices, rows, convex epigraphs.
+
+A `Program` is written once, against arrays, and knows no network, no modelling language and no solver:
+
+    >>> import numpy as np
+    >>> from oamip.program import Program
+    >>> program = Program("transport")
+    >>> ship = program.variables("ship", (2, 3), lower=0)
+    >>> program.add("supply", ship.sum(axis=1) <= [4, 6])
+    >>> program.add("demand", ship.sum(axis=0) >= [3, 3, 3])
+    >>> program.minimize((ship * np.array([[1.0, 2.0, 3.0], [2.0, 1.0, 2.0]])).sum())
+    >>> form = program.compile()
+    >>> form.shape, form.row_name(4), form.column_name(5)
+    ((5, 6), 'demand[2]', 'ship[1,2]')
+"""
+
+from oamip.program.check import Verdict, check
+from oamip.program.expression import Expression, Rows, concatenate, constant
+from oamip.program.form import CompiledEpigraph, Span, StandardForm
+from oamip.program.functions import ConvexFunction, LogSumExp, SumSquares
+from oamip.program.program import Block, Domain, Epigraph, Program, RowBlock
+
+__all__ = [
+    "Block",
+    "CompiledEpigraph",
+    "ConvexFunction",
+    "Domain",
+    "Epigraph",
+    "Expression",
+    "LogSumExp",
+    "Program",
+    "RowBlock",
+    "Rows",
+    "Span",
+    "StandardForm",
+    "SumSquares",
+    "Verdict",
+    "check",
+    "concatenate",
+    "constant",
+]

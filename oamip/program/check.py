@@ -1,0 +1,90 @@
+"""Check a point against a standard form: nothing that a solver says is believed unchecked.
+
+A row ``lower ≤ a x ≤ upper`` counts as satisfied when it is violated by at most ``tolerance · max(1, |a|·|x|)``: the
+rounding of the row itself grows with the size of its terms. Bounds and epigraphs are judged the same way, integers by
+their distance from the nearest integer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oamip.program.form import StandardForm
+
+__all__ = ["Verdict", "check"]
+
+Vector: TypeAlias = NDArray[np.float64]
+
+TOLERANCE = 1e-6
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The largest violations, relative to what is allowed for, and the name of the worst place.
+
+    All four are scaled so that ``≤ tolerance`` means satisfied; ``worst`` is empty when nothing is violated at all.
+    """
+
+    rows: float
+    bounds: float
+    integers: float
+    epigraphs: float
+    worst: str
+    tolerance: float
+
+    @property
+    def violation(self) -> float:
+        """The largest of the four."""
+        return max(self.rows, self.bounds, self.integers, self.epigraphs)
+
+    @property
+    def accepted(self) -> bool:
+        """True when every violation is within the tolerance; a NaN anywhere is refused."""
+        return bool(self.violation <= self.tolerance)
+
+
+def check(form: StandardForm, x: Vector, *, tolerance: float = TOLERANCE, integrality: float = TOLERANCE) -> Verdict:
+    """Judge a point ``x`` (one number per column).
+
+    ``integrality`` is the largest distance from an integer that counts as integer; it is scaled onto ``tolerance``.
+    """
+    if x.shape != form.cost.shape or not np.isfinite(x).all():
+        return Verdict(np.inf, np.inf, np.inf, np.inf, "a value that is not finite", tolerance)
+    activity, scale = form.A @ x, np.maximum(1.0, abs(form.A) @ np.abs(x))
+    excess = {
+        "row": np.maximum(form.row_lower - activity, activity - form.row_upper) / scale,
+        "column": np.maximum(form.column_lower - x, x - form.column_upper) / np.maximum(1.0, np.abs(x)),
+        "integer": np.where(form.integer, np.abs(x - np.round(x)), 0.0) * (tolerance / integrality),
+    }
+    curved = {}
+    for epigraph in form.epigraphs:
+        size = np.maximum(1.0, abs(epigraph.T) @ np.abs(x) + np.abs(epigraph.arguments(x)).max(axis=1))
+        curved[epigraph.name] = epigraph.excess(x) / size
+    largest = {kind: float(values.max(initial=0.0)) for kind, values in excess.items()}
+    epigraphs = max((float(values.max(initial=0.0)) for values in curved.values()), default=0.0)
+    return Verdict(
+        largest["row"],
+        largest["column"],
+        largest["integer"],
+        epigraphs,
+        _worst(form, excess, curved),
+        tolerance,
+    )
+
+
+def _worst(form: StandardForm, excess: dict[str, Vector], curved: dict[str, Vector]) -> str:
+    best, place = 0.0, ""
+    for kind, values in excess.items():
+        if values.size and values.max() > best:
+            position = int(values.argmax())
+            best = float(values[position])
+            name = form.row_name(position) if kind == "row" else form.column_name(position)
+            place = f"{kind} {name}"
+    for name, values in curved.items():
+        if values.size and values.max() > best:
+            best, place = float(values.max()), f"epigraph {name}[{int(values.argmax())}]"
+    return place

@@ -1,0 +1,215 @@
+"""Affine expressions over blocks of variables, held as sparse matrices.
+
+An expression of shape ``s`` is the vector ``Σ_b M_b x_b + c`` with one sparse matrix per block ``b``, one row per entry
+of ``s`` in C order. Arithmetic never loops over rows: a thousand activations cost one matrix product.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import ArrayLike, NDArray
+
+from oamip.errors import InputError
+
+__all__ = ["Expression", "Rows", "concatenate", "constant"]
+
+Shape: TypeAlias = tuple[int, ...]
+Vector: TypeAlias = NDArray[np.float64]
+
+
+class Expression:
+    """An array of affine functions of the program's variables.
+
+    Args:
+        terms: block name to a sparse matrix of shape (size, block size).
+        constant: the constant part, ``size`` numbers.
+        shape: the shape in which the entries are seen; ``size = prod(shape)``.
+    """
+
+    __array_ufunc__ = None  # numpy hands `array + expression` over to us
+    __slots__ = ("constant", "shape", "terms")
+
+    def __init__(self, terms: Mapping[str, sp.csr_array], constant: Vector, shape: Shape) -> None:
+        self.terms = dict(terms)
+        self.constant = constant
+        self.shape = shape
+
+    @property
+    def size(self) -> int:
+        """Number of entries."""
+        return math.prod(self.shape)
+
+    @property
+    def is_constant(self) -> bool:
+        """True when no variable occurs."""
+        return all(matrix.nnz == 0 for matrix in self.terms.values())
+
+    def __repr__(self) -> str:
+        blocks = ", ".join(f"{name}: {matrix.nnz} nonzeros" for name, matrix in self.terms.items())
+        return f"Expression(shape={self.shape}, {blocks or 'constant'})"
+
+    # ── rearranging ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def reshape(self, *shape: int) -> Expression:
+        """The same entries in another shape (one dimension may be −1)."""
+        return Expression(self.terms, self.constant, np.empty(self.shape).reshape(shape).shape)
+
+    def __getitem__(self, index: Any) -> Expression:
+        positions = np.arange(self.size).reshape(self.shape)[index]
+        return self.take(positions.ravel(), positions.shape)
+
+    def take(self, positions: NDArray[np.intp], shape: Shape | None = None) -> Expression:
+        """The entries at flat ``positions``, in that order, repeats allowed; −1 gives the constant 0."""
+        absent = positions < 0
+        if absent.any():
+            keep = sp.diags_array(np.where(absent, 0.0, 1.0), format="csr")
+            taken = self.take(np.where(absent, 0, positions), shape)
+            terms = {}
+            for name, matrix in taken.terms.items():
+                terms[name] = (keep @ matrix).tocsr()
+                terms[name].eliminate_zeros()
+            return Expression(terms, np.where(absent, 0.0, taken.constant), taken.shape)
+        terms = {name: matrix[positions] for name, matrix in self.terms.items()}
+        return Expression(terms, self.constant[positions], shape if shape is not None else positions.shape)
+
+    # ── arithmetic ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def __add__(self, other: Expression | ArrayLike) -> Expression:
+        if not isinstance(other, Expression):
+            other = constant(other)
+        left, right = _broadcast(self, other)
+        terms = dict(left.terms)
+        for name, matrix in right.terms.items():
+            terms[name] = terms[name] + matrix if name in terms else matrix
+        return Expression(terms, left.constant + right.constant, left.shape)
+
+    __radd__ = __add__
+
+    def __neg__(self) -> Expression:
+        return Expression({name: -matrix for name, matrix in self.terms.items()}, -self.constant, self.shape)
+
+    def __sub__(self, other: Expression | ArrayLike) -> Expression:
+        return self + (-other if isinstance(other, Expression) else -np.asarray(other, dtype=np.float64))
+
+    def __rsub__(self, other: ArrayLike) -> Expression:
+        return -self + other
+
+    def __mul__(self, factor: ArrayLike) -> Expression:
+        """Multiply entry by entry with numbers (broadcast); a product of two expressions is not affine."""
+        if isinstance(factor, Expression):
+            raise InputError("a product of two expressions is not affine; use a formulation that linearises it")
+        scale = np.broadcast_arrays(np.asarray(factor, dtype=np.float64), np.empty(self.shape))[0]
+        left = self if scale.shape == self.shape else _stretch(self, scale.shape)
+        diagonal = sp.diags_array(scale.ravel(), format="csr")
+        return Expression(
+            {name: (diagonal @ matrix).tocsr() for name, matrix in left.terms.items()},
+            scale.ravel() * left.constant,
+            left.shape,
+        )
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, divisor: ArrayLike) -> Expression:
+        return self * (1.0 / np.asarray(divisor, dtype=np.float64))
+
+    def transform(self, matrix: Any) -> Expression:
+        """The vector ``matrix @ entries`` for a dense or sparse matrix of shape (k, size)."""
+        csr = sp.csr_array(matrix)
+        terms = {name: (csr @ block).tocsr() for name, block in self.terms.items()}
+        return Expression(terms, csr @ self.constant, (csr.shape[0],))
+
+    def __rmatmul__(self, matrix: Any) -> Expression:
+        return self.transform(matrix)
+
+    def sum(self, axis: int | None = None) -> Expression:
+        """Sum over all entries (a scalar, shape ``()``) or along one axis."""
+        if axis is None:
+            return self.transform(np.ones((1, self.size))).reshape()
+        positions = np.moveaxis(np.arange(self.size).reshape(self.shape), axis, -1)
+        rows = np.repeat(np.arange(positions[..., 0].size), positions.shape[-1])
+        summing = sp.csr_array(
+            (np.ones(self.size), (rows, positions.ravel())), shape=(positions[..., 0].size, self.size)
+        )
+        return self.transform(summing).reshape(*positions.shape[:-1])
+
+    def mean(self, axis: int | None = None) -> Expression:
+        """Mean over all entries or along one axis."""
+        return self.sum(axis) / (self.size if axis is None else self.shape[axis])
+
+    # ── rows ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def __le__(self, other: Expression | ArrayLike) -> Rows:
+        return _rows(self, other, -np.inf, 0.0)
+
+    def __ge__(self, other: Expression | ArrayLike) -> Rows:
+        return _rows(self, other, 0.0, np.inf)
+
+    def __eq__(self, other: Expression | ArrayLike) -> Rows:  # type: ignore[override]
+        return _rows(self, other, 0.0, 0.0)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    # ── numbers ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def value(self, values: Mapping[str, ArrayLike]) -> Vector:
+        """The entries at a point, given as block name to array."""
+        total = self.constant.copy()
+        for name, matrix in self.terms.items():
+            total += matrix @ np.asarray(values[name], dtype=np.float64).ravel()
+        return total.reshape(self.shape)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """``lower ≤ expression ≤ upper``, entry by entry; the constant of the expression is still inside it."""
+
+    expression: Expression
+    lower: Vector
+    upper: Vector
+
+
+def constant(value: ArrayLike) -> Expression:
+    """An expression without variables."""
+    array = np.asarray(value, dtype=np.float64)
+    return Expression({}, array.ravel().copy(), array.shape)
+
+
+def concatenate(parts: list[Expression]) -> Expression:
+    """One flat vector of all entries of ``parts``, in order."""
+    names = list(dict.fromkeys(name for part in parts for name in part.terms))
+    terms = {}
+    for name in names:
+        width = next(part.terms[name].shape[1] for part in parts if name in part.terms)
+        stacked = [part.terms.get(name, sp.csr_array((part.size, width))) for part in parts]
+        terms[name] = sp.vstack(stacked, format="csr")
+    flat = np.concatenate([part.constant for part in parts]) if parts else np.empty(0)
+    return Expression(terms, flat, flat.shape)
+
+
+def _stretch(expression: Expression, shape: Shape) -> Expression:
+    positions = np.broadcast_to(np.arange(expression.size).reshape(expression.shape), shape)
+    return expression.take(positions.ravel(), shape)
+
+
+def _broadcast(left: Expression, right: Expression) -> tuple[Expression, Expression]:
+    if left.shape == right.shape:
+        return left, right
+    try:
+        shape = np.broadcast_shapes(left.shape, right.shape)
+    except ValueError:
+        raise InputError(f"expressions of shapes {left.shape} and {right.shape} do not go together") from None
+    return (
+        left if left.shape == shape else _stretch(left, shape),
+        right if right.shape == shape else _stretch(right, shape),
+    )
+
+
+def _rows(left: Expression, right: Expression | ArrayLike, lower: float, upper: float) -> Rows:
+    difference = left - right
+    return Rows(difference, np.full(difference.size, lower), np.full(difference.size, upper))

@@ -1,0 +1,330 @@
+"""A mathematical program: blocks of variables, blocks of rows, convex epigraphs, one objective.
+
+It knows no network, no modelling language and no solver. A backend turns it into a model of its language; the standard
+form (`Program.compile`) is what every backend must agree with.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import ArrayLike, NDArray
+
+from oamip.errors import InputError
+from oamip.program.expression import Expression, Rows, constant
+from oamip.program.form import CompiledEpigraph, Span, StandardForm
+from oamip.program.functions import ConvexFunction
+
+__all__ = ["Block", "Domain", "Epigraph", "Program", "RowBlock"]
+
+Vector: TypeAlias = NDArray[np.float64]
+Domain: TypeAlias = Literal["continuous", "integer", "binary"]
+
+_IDENTIFIER = re.compile(r"[a-z][a-z0-9_]*")
+
+
+class Block(Expression):
+    """A named array of variables; used in arithmetic it is the expression that picks them.
+
+    ``lower`` and ``upper`` are flat arrays of bounds; ``label`` says where the block comes from (a module path).
+    """
+
+    __slots__ = ("domain", "label", "lower", "name", "upper")
+
+    def __init__(
+        self, name: str, shape: tuple[int, ...], lower: Vector, upper: Vector, domain: Domain, label: str
+    ) -> None:
+        size = lower.size
+        super().__init__({name: sp.eye_array(size, format="csr")}, np.zeros(size), shape)
+        self.name, self.lower, self.upper, self.domain, self.label = name, lower, upper, domain, label
+
+    def __repr__(self) -> str:
+        return f"Block({self.name!r}, shape={self.shape}, {self.domain})"
+
+
+@dataclass(frozen=True)
+class RowBlock:
+    """Named rows ``lower ≤ expression ≤ upper``."""
+
+    name: str
+    expression: Expression
+    lower: Vector
+    upper: Vector
+
+
+@dataclass(frozen=True)
+class Epigraph:
+    """``function(argument[i, :]) ≤ bound[i]`` for each of n rows; ``argument`` is (n, k) and ``bound`` is (n,)."""
+
+    name: str
+    function: ConvexFunction
+    argument: Expression
+    bound: Expression
+
+
+class Program:
+    """Collects variables, rows and epigraphs in the order in which they are declared.
+
+    Example:
+        >>> program = Program("knapsack")
+        >>> take = program.variables("take", 3, domain="binary")
+        >>> program.add("weight", np.array([[2.0, 3.0, 4.0]]) @ take <= 5)
+        >>> program.maximize(np.array([[3.0, 4.0, 6.0]]) @ take)
+        >>> program.compile().shape
+        (1, 3)
+    """
+
+    def __init__(self, name: str = "program") -> None:
+        self.name = name
+        self.blocks: dict[str, Block] = {}
+        self.rows: dict[str, RowBlock] = {}
+        self.epigraphs: dict[str, Epigraph] = {}
+        self.sense: Literal["min", "max"] = "min"
+        self.objective: Expression = constant(0.0)
+
+    # ── declaring ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def variables(
+        self,
+        name: str,
+        shape: int | tuple[int, ...] = (),
+        lower: ArrayLike = -np.inf,
+        upper: ArrayLike = np.inf,
+        *,
+        domain: Domain = "continuous",
+        label: str = "",
+    ) -> Block:
+        """A new block of variables. Binary blocks are bounded by [0, 1] whatever ``lower`` and ``upper`` say.
+
+        Raises:
+            InputError: the name is taken or no identifier ``[a-z][a-z0-9_]*``, or a lower bound exceeds its upper one.
+        """
+        self._check_name(name, self.blocks, "variables")
+        full = (shape,) if isinstance(shape, int) else tuple(shape)
+        low = np.broadcast_to(np.asarray(lower, dtype=np.float64), full).ravel().copy()
+        high = np.broadcast_to(np.asarray(upper, dtype=np.float64), full).ravel().copy()
+        if domain == "binary":
+            low, high = np.maximum(low, 0.0), np.minimum(high, 1.0)
+        if not (low <= high).all():
+            raise InputError(f"variables '{name}': a lower bound exceeds its upper bound, or is not a number")
+        block = Block(name, full, low, high, domain, label)
+        self.blocks[name] = block
+        return block
+
+    def add(self, name: str, rows: Rows) -> None:
+        """Add rows, made by comparing expressions: ``program.add("budget", weights @ keep <= 10)``.
+
+        Raises:
+            InputError: the name is taken, or the rows use variables of another program.
+        """
+        self._check_name(name, self.rows, "rows")
+        self._check_blocks(name, rows.expression)
+        self.rows[name] = RowBlock(name, rows.expression, rows.lower, rows.upper)
+
+    def restrict(self, name: str, rows: Rows) -> int:
+        """Add only what the column bounds do not already say: implied rows are dropped, rows in one column tighten it.
+
+        Returns:
+            The number of rows that were really added (under ``name``, if any).
+
+        Raises:
+            InputError: as `add`; or a row without variables is violated.
+        """
+        lowest, highest = self.activity(rows.expression)
+        slack = 1e-12 * np.maximum(1.0, np.abs(rows.expression.constant))
+        needed = (lowest < rows.lower - slack) | (highest > rows.upper + slack)
+        remaining = np.flatnonzero(needed)
+        remaining = remaining[~self._tighten_singletons(rows, remaining)]
+        if remaining.size:
+            self.add(name, Rows(rows.expression.reshape(-1)[remaining], rows.lower[remaining], rows.upper[remaining]))
+        return int(remaining.size)
+
+    def epigraph(self, name: str, function: ConvexFunction, argument: Expression, bound: Expression) -> None:
+        """Add ``function(argument[i, :]) ≤ bound[i]``.
+
+        Raises:
+            InputError: the name is taken or the shapes are not (n, k) and (n,).
+        """
+        self._check_name(name, self.epigraphs, "epigraph")
+        if len(argument.shape) != 2 or bound.shape != argument.shape[:1]:
+            raise InputError(
+                f"epigraph '{name}': argument has shape {argument.shape} and bound {bound.shape}; want (n, k) and (n,)"
+            )
+        self._check_blocks(name, argument)
+        self._check_blocks(name, bound)
+        self.epigraphs[name] = Epigraph(name, function, argument, bound)
+
+    def minimize(self, objective: Expression) -> None:
+        """Set a one-entry expression as the objective to minimise."""
+        self._set_objective("min", objective)
+
+    def maximize(self, objective: Expression) -> None:
+        """Set a one-entry expression as the objective to maximise."""
+        self._set_objective("max", objective)
+
+    # ── asking ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def activity(self, expression: Expression) -> tuple[Vector, Vector]:
+        """Least and largest value of every entry over the column bounds alone (flat arrays, may be infinite)."""
+        lowest, highest = expression.constant.copy(), expression.constant.copy()
+        for name, matrix in expression.terms.items():
+            block = self.blocks[name]
+            low, high = _interval_product(matrix, block.lower, block.upper)
+            lowest += low
+            highest += high
+        return lowest, highest
+
+    def columns(self) -> tuple[Span, ...]:
+        """The blocks as spans of columns."""
+        return _spans([(block.name, block.shape) for block in self.blocks.values()])
+
+    def flatten(self, expression: Expression, width: int | None = None) -> sp.csr_array:
+        """The matrix of an expression over all columns, in block order."""
+        starts = {span.name: span.start for span in self.columns()}
+        width = sum(block.size for block in self.blocks.values()) if width is None else width
+        return _flatten(expression, starts, width)
+
+    def compile(self) -> StandardForm:
+        """The standard form, with a column for every variable, used or not."""
+        columns = self.columns()
+        starts = {span.name: span.start for span in columns}
+        width = sum(span.size for span in columns)
+        rows = _spans([(row.name, row.expression.shape) for row in self.rows.values()])
+        parts = [_flatten(row.expression, starts, width) for row in self.rows.values()]
+        shift = [row.expression.constant for row in self.rows.values()]
+        blocks = list(self.blocks.values())
+        return StandardForm(
+            A=_stack(parts, width),
+            row_lower=_join([row.lower - c for row, c in zip(self.rows.values(), shift, strict=True)]),
+            row_upper=_join([row.upper - c for row, c in zip(self.rows.values(), shift, strict=True)]),
+            column_lower=_join([block.lower for block in blocks]),
+            column_upper=_join([block.upper for block in blocks]),
+            integer=_join([np.full(block.size, block.domain != "continuous") for block in blocks]).astype(bool),
+            cost=_flatten(self.objective.reshape(-1), starts, width).toarray()[0],
+            constant=float(self.objective.constant[0]),
+            sense=self.sense,
+            columns=columns,
+            rows=rows,
+            epigraphs=tuple(
+                CompiledEpigraph(
+                    e.name,
+                    e.function,
+                    _flatten(e.argument, starts, width),
+                    e.argument.constant,
+                    _flatten(e.bound, starts, width),
+                    e.bound.constant,
+                )
+                for e in self.epigraphs.values()
+            ),
+        )
+
+    # ── within ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _set_objective(self, sense: Literal["min", "max"], objective: Expression) -> None:
+        if objective.size != 1:
+            raise InputError(f"the objective has shape {objective.shape}; it must be a single number: sum it up first")
+        self._check_blocks("objective", objective)
+        self.sense, self.objective = sense, objective
+
+    def _tighten_singletons(self, rows: Rows, candidates: NDArray[np.intp]) -> NDArray[np.bool_]:
+        """Turn the candidate rows that hold a single column into bounds; tell which those were."""
+        expression = rows.expression
+        counts = np.zeros(candidates.size, dtype=np.intp)
+        selected = {name: matrix[candidates] for name, matrix in expression.terms.items()}
+        for matrix in selected.values():
+            matrix.eliminate_zeros()
+            counts += np.diff(matrix.indptr)
+        if (counts == 0).any():
+            raise InputError("a row without variables cannot hold: the program is infeasible by construction")
+        for name, matrix in selected.items():
+            lone = np.flatnonzero((counts == 1) & (np.diff(matrix.indptr) == 1))
+            column, factor = matrix.indices[matrix.indptr[lone]], matrix.data[matrix.indptr[lone]]
+            shift = expression.constant[candidates[lone]]
+            low, high = (rows.lower[candidates[lone]] - shift) / factor, (rows.upper[candidates[lone]] - shift) / factor
+            block = self.blocks[name]
+            np.maximum.at(block.lower, column, np.where(factor > 0, low, high))
+            np.minimum.at(block.upper, column, np.where(factor > 0, high, low))
+            crossed = block.lower > block.upper
+            # Bounds that cross by rounding alone meet in the middle; others stay crossed, for the solver to report.
+            near = crossed & (block.lower - block.upper <= 1e-9 * np.maximum(1.0, np.abs(block.upper)))
+            middle = (block.lower[near] + block.upper[near]) / 2
+            block.lower[near] = block.upper[near] = middle
+        result: NDArray[np.bool_] = counts == 1
+        return result
+
+    def _check_name(
+        self, name: str, taken: dict[str, Block] | dict[str, RowBlock] | dict[str, Epigraph], kind: str
+    ) -> None:
+        if not _IDENTIFIER.fullmatch(name):
+            raise InputError(f"{kind} '{name}': a name must match [a-z][a-z0-9_]*")
+        if name in taken:
+            raise InputError(f"{kind} '{name}' exist already in program '{self.name}'")
+
+    def _check_blocks(self, name: str, expression: Expression) -> None:
+        for block, matrix in expression.terms.items():
+            if block not in self.blocks or self.blocks[block].size != matrix.shape[1]:
+                raise InputError(f"'{name}' uses variables '{block}', which are not those of program '{self.name}'")
+
+
+def _interval_product(matrix: sp.csr_array, lower: Vector, upper: Vector) -> tuple[Vector, Vector]:
+    """Row sums of the least and largest products; 0 · inf does not occur, since stored zeros are skipped."""
+    data, columns = matrix.data, matrix.indices
+    rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+    used = data != 0
+    data, columns, rows = data[used], columns[used], rows[used]
+    at_low, at_high = data * lower[columns], data * upper[columns]
+    size = matrix.shape[0]
+    lowest: Vector = np.bincount(rows, np.minimum(at_low, at_high), size).astype(np.float64)
+    highest: Vector = np.bincount(rows, np.maximum(at_low, at_high), size).astype(np.float64)
+    return lowest, highest
+
+
+def _spans(shapes: list[tuple[str, tuple[int, ...]]]) -> tuple[Span, ...]:
+    spans, start = [], 0
+    for name, shape in shapes:
+        span = Span(name, start, shape)
+        spans.append(span)
+        start += span.size
+    return tuple(spans)
+
+
+def _flatten(expression: Expression, starts: dict[str, int], width: int) -> sp.csr_array:
+    """Put the per-block matrices side by side; a single block only shifts its column numbers."""
+    ordered = sorted(expression.terms, key=starts.__getitem__)
+    if not ordered:
+        return sp.csr_array((expression.size, width))
+    if len(ordered) == 1:
+        matrix = expression.terms[ordered[0]]
+        indices = matrix.indices + starts[ordered[0]]
+        return sp.csr_array((matrix.data, indices, matrix.indptr), shape=(expression.size, width))
+    shifted = [
+        sp.csr_array((m.data, m.indices + starts[name], m.indptr), shape=(expression.size, width))
+        for name, m in ((name, expression.terms[name]) for name in ordered)
+    ]
+    total: sp.csr_array = sum(shifted[1:], start=shifted[0])
+    return total
+
+
+def _stack(parts: list[sp.csr_array], width: int) -> sp.csr_array:
+    """Rows one below the other, filled in place (scipy's vstack goes through COO)."""
+    lengths = _join([np.diff(part.indptr) for part in parts]).astype(np.int64)
+    indptr = np.concatenate([[0], np.cumsum(lengths)])
+    stacked = sp.csr_array(
+        (
+            np.concatenate([part.data for part in parts]) if parts else np.empty(0),
+            np.concatenate([part.indices for part in parts]) if parts else np.empty(0, dtype=np.int32),
+            indptr,
+        ),
+        shape=(len(lengths), width),
+    )
+    stacked.eliminate_zeros()
+    return stacked
+
+
+def _join(parts: list[Vector]) -> Vector:
+    return np.concatenate(parts).astype(np.float64) if parts else np.empty(0)
