@@ -1,0 +1,53 @@
+"""What the net is: a graph of affine, ReLU and max nodes in float64, with its removable units.
+
+`Network` holds and evaluates the graph; `pullback` gives gradients by adjoint maps; `find_groups` tells which channels
+live and die together; `Cost` counts parameters and multiply-adds for any set of surviving units. Readers
+(`oamip.readers`) make networks; nothing here knows torch, programs or solvers.
+"""
+
+from oamip.network.cost import Cost, cost_of
+from oamip.network.groups import ABSENT, FIXED, Channel, Group, Groups, find_groups
+from oamip.network.maps import (
+    Channelwise,
+    Convolution,
+    Dense,
+    LinearMap,
+    Scale,
+    Selection,
+    Sum,
+    average_pool,
+    flatten,
+    identity,
+)
+from oamip.network.network import Network, Values, pullback
+from oamip.network.nodes import Affine, Input, Layer, Max, Node, ReLU
+
+__all__ = [
+    "ABSENT",
+    "FIXED",
+    "Affine",
+    "Channel",
+    "Channelwise",
+    "Convolution",
+    "Cost",
+    "Dense",
+    "Group",
+    "Groups",
+    "Input",
+    "Layer",
+    "LinearMap",
+    "Max",
+    "Network",
+    "Node",
+    "ReLU",
+    "Scale",
+    "Selection",
+    "Sum",
+    "Values",
+    "average_pool",
+    "cost_of",
+    "find_groups",
+    "flatten",
+    "identity",
+    "pullback",
+]
