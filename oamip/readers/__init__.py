@@ -1,0 +1,31 @@
+"""From a trained network, as its owner has it, to the graph that everything else works on.
+
+`read` takes a torch module. It is copied, put into evaluation mode and double precision, and traced with torch.fx.
+Every call of the trace becomes at most one node: a layer, a pooling or a reshape is an affine node with one linear map, a sum
+or concatenation an affine node with several. Dropout and identities leave nothing. The result is evaluated beside the
+module before it is handed out; the user's own module is never touched.
+
+What cannot be read is refused by name, with its place and what to write instead.
+
+    >>> import torch
+    >>> from torch import nn
+    >>> from oamip.readers import read
+    >>> _ = torch.manual_seed(0)
+    >>> net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(8, 3))
+    >>> print(read(net, torch.zeros(1, 1, 6, 6)).summary())
+    node   kind    shape  source
+    input  Input   1×6×6  input
+    n0     Affine  2×4×4  0
+    n1     ReLU    2×4×4  1
+    n2     Max     2×2×2  2
+    n3     Affine  8      3
+    n4     Affine  3      4
+
+The files: `tracing` records the calls; `walk` goes through them and looks each one up in `operators`, whose rules live
+in `layers`, `pooling`, `shapes` and `arithmetic`; a rule writes nodes into the `draft`. `saved` and `exported` bring
+modules back from files.
+"""
+
+from oamip.readers.torch_module import read
+
+__all__ = ["read"]

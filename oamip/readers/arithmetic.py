@@ -1,0 +1,153 @@
+"""Sums, differences, multiples, concatenations and means."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from oamip.network import LinearMap, Scale, Selection, average_pool, identity
+from oamip.readers.draft import BATCH, Array, Draft, Shape, Signal
+from oamip.readers.shapes import axis_of
+
+__all__ = ["add", "concat", "divide", "in_place", "mean", "multiply", "negate", "relu", "subtract"]
+
+
+def relu(draft: Draft, x: Signal, inplace: bool = False) -> Signal:
+    """``relu`` in all its forms."""
+    result = draft.relu(x)
+    if inplace:
+        draft.overwrite(x, result)
+    return result
+
+
+def in_place(rule: Callable[..., Signal]) -> Callable[..., Signal]:
+    """The rule of ``add_`` from that of ``add``."""
+
+    def overwriting(draft: Draft, x: Any, *args: Any, **kwargs: Any) -> Signal:
+        result = rule(draft, x, *args, **kwargs)
+        draft.overwrite(x, result)
+        return result
+
+    return overwriting
+
+
+def add(draft: Draft, x: Any, other: Any, *, alpha: float = 1) -> Signal:
+    """``x + alpha · other``; either may be a constant."""
+    terms = [(term, factor) for term, factor in ((x, 1.0), (other, float(alpha))) if isinstance(term, Signal)]
+    constants = [(term, factor) for term, factor in ((x, 1.0), (other, alpha)) if not isinstance(term, Signal)]
+    shift, rigid = _per_sample(draft, *constants[0], terms[0][0]) if constants else (np.zeros(()), "")
+    if len({len(term.shape) for term, _ in terms}) > 1:
+        draft.refuse("the tensors have different numbers of axes, so their batch axes do not meet; unsqueeze one")
+    shape = np.broadcast_shapes(*(term.shape for term, _ in terms), shift.shape)
+    edges = [edge for term, factor in terms for edge in _spread(draft, term, factor, shape)]
+    return draft.affine(shape, *edges, bias=shift, rigid=rigid)
+
+
+def subtract(draft: Draft, x: Any, other: Any, *, alpha: float = 1) -> Signal:
+    """``x − alpha · other``."""
+    return add(draft, x, other, alpha=-alpha)
+
+
+def negate(draft: Draft, x: Signal) -> Signal:
+    """``−x``."""
+    return multiply(draft, x, -1.0)
+
+
+def multiply(draft: Draft, x: Any, other: Any) -> Signal:
+    """``x · other``, one of them constant."""
+    if isinstance(x, Signal) and isinstance(other, Signal):
+        draft.refuse("the product of two tensors that depend on the input is not piecewise linear")
+    return _scaled(draft, x, other, 1) if isinstance(x, Signal) else _scaled(draft, other, x, 1)
+
+
+def divide(draft: Draft, x: Any, other: Any, *, rounding_mode: str | None = None) -> Signal:
+    """``x / other`` with a constant ``other``."""
+    if rounding_mode is not None:
+        draft.refuse("rounding is not piecewise linear and continuous; leave rounding_mode out")
+    if isinstance(other, Signal):
+        draft.refuse("division by a tensor that depends on the input is not piecewise linear")
+    return _scaled(draft, x, other, -1)
+
+
+def _scaled(draft: Draft, x: Signal, constant: Any, power: int) -> Signal:
+    factor, rigid = _per_sample(draft, constant, 1, x)
+    if power < 0:
+        if (factor == 0).any():
+            draft.refuse("it divides by zero; check the constant")
+        factor = 1 / factor
+    shape = np.broadcast_shapes(x.shape, factor.shape)
+    if shape != x.shape:
+        draft.refuse(
+            f"a constant of shape {factor.shape} enlarges a tensor of shape {x.shape}; expand the tensor first"
+        )
+    return draft.affine(shape, (x, Scale(factor, x.shape)), rigid=rigid)
+
+
+def _per_sample(draft: Draft, constant: Any, factor: float, x: Signal) -> tuple[Array, str]:
+    """``factor · constant`` without batch axis, and why it ties the channels down.
+
+    A constant with one number for all entries follows any cut; others have a fixed number of entries.
+    """
+    array = draft.numbers(constant) * factor
+    if array.ndim > len(x.size):
+        draft.refuse(
+            f"a constant with {array.ndim} axes meets a tensor with {len(x.size)}; the batch must stay in front"
+        )
+    if array.ndim == len(x.size):
+        if array.shape[0] not in (1, BATCH) or (array != array[:1]).any():
+            draft.refuse("the constant differs from sample to sample, which fixes the batch")
+        array = array[0]
+    if array.size == 1:
+        return array.reshape(()), ""
+    return array, f"{draft.operator} at '{draft.place}' takes a constant of {array.size} numbers, which cannot be cut"
+
+
+def _spread(draft: Draft, x: Signal, factor: float, shape: Shape) -> list[tuple[Signal, LinearMap]]:
+    """The edge that adds ``factor · x``, broadcast, to an array of ``shape``."""
+    if x.shape == shape:
+        return [(x, identity(shape) if factor == 1 else Scale(np.array(factor), shape))]
+    if factor != 1:
+        draft.refuse("it scales and broadcasts at once; multiply first, then add")
+    index = np.broadcast_to(np.arange(math.prod(x.shape)).reshape(x.shape), shape)
+    return [(x, Selection(index, x.shape))]
+
+
+def concat(draft: Draft, tensors: Sequence[Any], dim: int = 0) -> Signal:
+    """``torch.cat`` along any axis but the batch."""
+    if not all(isinstance(part, Signal) for part in tensors):
+        draft.refuse("one of its parts is a constant; only tensors that depend on the input are joined")
+    axis = axis_of(draft, tensors[0], dim)
+    if axis == 0:
+        draft.refuse("it joins along the batch axis, which mixes samples; use dim=1 or higher")
+    widths = [part.shape[axis - 1] for part in tensors]
+    shape = list(tensors[0].shape)
+    shape[axis - 1] = sum(widths)
+    edges, start = [], 0
+    for part, width in zip(tensors, widths, strict=True):
+        index = np.full(shape, -1, dtype=np.intp)
+        place = (slice(None),) * (axis - 1) + (slice(start, start + width),)
+        index[place] = np.arange(math.prod(part.shape)).reshape(part.shape)
+        edges.append((part, Selection(index, part.shape)))
+        start += width
+    return draft.affine(tuple(shape), *edges)
+
+
+def mean(draft: Draft, x: Signal, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Signal:
+    """``mean`` over positions, never over samples or channels."""
+    given = () if dim is None else (dim,) if isinstance(dim, int) else tuple(dim)
+    axes = {axis_of(draft, x, axis) for axis in given}
+    if not axes or 0 in axes:
+        draft.refuse("it averages over the batch, which mixes samples; name the axes, as in mean((2, 3))")
+    if 1 in axes:
+        draft.refuse("it averages over channels (axis 1); only means over axes from 2 on are read")
+    if dtype not in (None, torch.float64):
+        draft.refuse("it changes the precision; leave dtype out")
+    spatial = list(enumerate(x.shape[1:], 2))
+    windows = [[(0, n, n)] if axis in axes else [(i, i + 1, 1) for i in range(n)] for axis, n in spatial]
+    out = tuple(1 if axis in axes else n for axis, n in spatial if keepdim or axis not in axes)
+    map_ = average_pool(x.shape, windows, out)
+    return draft.affine(map_.out_shape, (x, map_))

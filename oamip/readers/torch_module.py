@@ -1,0 +1,151 @@
+"""A torch module as a network: copied, traced, read and compared."""
+
+from __future__ import annotations
+
+import copy
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, fx, nn
+
+from oamip.errors import InputError, MismatchError
+from oamip.network import Affine, Network
+from oamip.readers.draft import Draft
+from oamip.readers.operators import module_rule
+from oamip.readers.tracing import trace
+from oamip.readers.walk import walk
+
+__all__ = ["read"]
+
+_COMPARED = 2
+"""Samples of the example that are evaluated on both sides at the end."""
+_AGREEMENT = 1e-9
+
+
+def read(module: nn.Module, example_input: Tensor | tuple[Tensor, ...]) -> Network:
+    """Read a trained torch module into a network of affine, ReLU and max nodes in float64.
+
+    What is read is the module in evaluation mode, without its hooks. The module itself is not changed, nor called.
+
+    Args:
+        module: traceable by torch.fx, built from the operators in `oamip.readers.operators`.
+        example_input: a batch (n, *shape) of any real dtype and n ≥ 1, or a tuple of them for several inputs.
+
+    Returns:
+        The network; a node of a layer with parameters has the path of its module, as in ``named_modules``.
+        ``network.outputs`` lists the tensors that forward returns.
+
+    Raises:
+        InputError: the example does not fit, a weight is NaN or infinite, or forward cannot be traced.
+        UnsupportedOperator: names the operator, the place and what to write instead.
+        MismatchError: what was read does not compute what the module computes on the example.
+    """
+    examples = _examples(example_input)
+    private = _private_copy(module)
+    expected = _forward(private, examples)
+    graph = trace(private, len(examples))
+    draft = Draft(private, _shared_parameters(private, graph))
+    network = walk(graph, draft, [tuple(example.shape[1:]) for example in examples])
+    network.extra_parameters = _extra_parameters(private, network)
+    _compare(network, examples, expected)
+    return network
+
+
+def _examples(given: Any) -> tuple[Tensor, ...]:
+    examples = tuple(given) if isinstance(given, tuple | list) else (given,)
+    for example in examples:
+        if not isinstance(example, Tensor):
+            raise InputError(f"example_input must be a tensor or a tuple of tensors, not {type(example).__name__}")
+        if not example.is_floating_point():
+            raise InputError(f"example_input has dtype {example.dtype}; give floating-point numbers")
+        if example.ndim == 0 or len(example) == 0:
+            raise InputError(f"example_input has shape {tuple(example.shape)}; give a batch (n, …) with n ≥ 1")
+        if not example.isfinite().all():
+            raise InputError("example_input contains NaN or infinity")
+    if len({len(example) for example in examples}) != 1:
+        raise InputError(f"example_input needs tensors with one batch size, not {[len(e) for e in examples]}")
+    return tuple(example.detach().cpu().double() for example in examples)
+
+
+def _private_copy(module: Any) -> nn.Module:
+    """The module in evaluation mode and double precision on the CPU, without hooks."""
+    if not isinstance(module, nn.Module) or isinstance(module, torch.jit.ScriptModule):
+        raise InputError(f"read takes a torch.nn.Module written in Python, not a {type(module).__name__}")
+    if isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):
+        raise InputError(f"{type(module).__name__} is a wrapper; read the module inside it: module.module")
+    try:
+        private = copy.deepcopy(module).cpu().double().eval()
+    except (RuntimeError, ValueError, NotImplementedError, TypeError) as error:
+        raise InputError(f"{type(module).__name__} cannot be copied to read it: {error}") from error
+    for path, part in private.named_modules():
+        if module_rule(part) is not None:
+            _refuse_computed(path, part)
+        # A hook may write into something of the user's.
+        part._forward_hooks.clear()
+        part._forward_pre_hooks.clear()
+    for kind, tensors in (("parameter", private.named_parameters()), ("buffer", private.named_buffers())):
+        for name, tensor in tensors:
+            if not tensor.isfinite().all():
+                raise InputError(f"{kind} '{name}' contains NaN or infinity; the network cannot be read")
+    return private
+
+
+def _refuse_computed(path: str, module: nn.Module) -> None:
+    """Weights made anew by a hook or parametrization are not what a removal would cut."""
+    for name in ("weight", "bias"):
+        if isinstance(getattr(module, name, None), Tensor) and name not in module._parameters:
+            raise InputError(
+                f"{name} of '{path}' is computed from other parameters; make it permanent first with "
+                "torch.nn.utils.prune.remove or torch.nn.utils.parametrize.remove_parametrizations"
+            )
+
+
+def _forward(module: nn.Module, examples: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """The module's own answer."""
+    shapes = ", ".join(str(tuple(example.shape)) for example in examples)
+    try:
+        with torch.no_grad():
+            result = module(*(example.clone() for example in examples))  # clones, as it may write into them
+    except Exception as error:  # the user's code runs in here and may raise anything
+        raise InputError(f"{type(module).__name__} fails on the example input of shape {shapes}: {error}") from error
+    return tuple(result) if isinstance(result, tuple | list) else (result,)
+
+
+def _shared_parameters(module: nn.Module, graph: fx.Graph) -> dict[int, str]:
+    """Parameters that are used in more than one way, by identity, with the reason why they cannot be cut."""
+    owners: dict[int, list[str]] = defaultdict(list)
+    for path, part in module.named_modules():
+        for parameter in part._parameters.values():
+            if parameter is not None:
+                owners[id(parameter)].append(path)
+    shared = {key: f"modules {', '.join(paths)} share one parameter" for key, paths in owners.items() if len(paths) > 1}
+    parameters = dict(module.named_parameters(remove_duplicate=False))
+    for call in graph.nodes:
+        if call.op == "get_attr" and call.target in parameters:
+            shared[id(parameters[call.target])] = f"the forward method also uses '{call.target}' directly"
+    return shared
+
+
+def _extra_parameters(module: nn.Module, network: Network) -> int:
+    """All parameters less those of the layers; negative if layers share some, as each layer counts its own."""
+    layers = {node.layer.path for node in network.nodes(Affine) if node.layer is not None}
+    held = sum(p.numel() for path in layers for p in module.get_submodule(path).parameters(recurse=False))
+    return sum(p.numel() for p in module.parameters()) - held
+
+
+def _compare(network: Network, examples: Sequence[Tensor], expected: Sequence[Tensor]) -> None:
+    inputs = {name: example[:_COMPARED].numpy() for name, example in zip(network.inputs, examples, strict=True)}
+    values = network.evaluate(inputs)
+    for name, tensor in zip(network.outputs, expected, strict=True):
+        answer = tensor[:_COMPARED].detach().numpy()
+        if not np.isfinite(answer).all():
+            raise InputError(f"output '{name}' of the module is not finite on the example input")
+        worst = np.abs(values[name] - answer).max(initial=0.0) / max(1.0, np.abs(answer).max(initial=0.0))
+        if worst > _AGREEMENT:
+            raise MismatchError(
+                f"output '{name}' as it was read differs from the module's by {worst:.2g}; does forward change a "
+                "tensor in place that it uses again, cast to another precision, or draw random numbers?"
+            )

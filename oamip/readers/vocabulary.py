@@ -1,0 +1,77 @@
+"""The modules, functions and tensor methods that a saved network may name.
+
+Reading a file looks everything up in these tables and evaluates nothing, so a file can ask for no more than what stands
+here. A module is written as its class and the constructor arguments that its table entry reads from it.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+__all__ = ["FUNCTIONS", "FUNCTION_NAMES", "METHODS", "MODULES", "MODULE_BY_NAME", "REMEDY"]
+
+REMEDY = "build the network from the modules and functions listed in oamip.readers.vocabulary"
+
+
+def _attributes(names: str, *, bias: bool = False) -> Callable[[Any], dict[str, Any]]:
+    """A reader of a module's constructor arguments, which stand under their own names in its attributes."""
+
+    def read(module: Any) -> dict[str, Any]:
+        arguments = {name: getattr(module, name) for name in names.split()}
+        return {**arguments, "bias": module.bias is not None} if bias else arguments
+
+    return read
+
+
+_CONVOLUTION = "in_channels out_channels kernel_size stride padding dilation groups padding_mode"
+_BATCH_NORM = "num_features eps momentum affine track_running_stats"
+_MAX_POOL = "kernel_size stride padding dilation ceil_mode"
+_AVG_POOL = "kernel_size stride padding ceil_mode count_include_pad"
+
+MODULES: dict[type[nn.Module], Callable[[Any], dict[str, Any]]] = {
+    nn.Linear: _attributes("in_features out_features", bias=True),
+    nn.Conv1d: _attributes(_CONVOLUTION, bias=True),
+    nn.Conv2d: _attributes(_CONVOLUTION, bias=True),
+    nn.ConvTranspose2d: _attributes(f"{_CONVOLUTION} output_padding", bias=True),
+    nn.BatchNorm1d: _attributes(_BATCH_NORM),
+    nn.BatchNorm2d: _attributes(_BATCH_NORM),
+    nn.MaxPool1d: _attributes(_MAX_POOL),
+    nn.MaxPool2d: _attributes(_MAX_POOL),
+    nn.AvgPool1d: _attributes(_AVG_POOL),
+    nn.AvgPool2d: _attributes(f"{_AVG_POOL} divisor_override"),
+    nn.AdaptiveAvgPool1d: _attributes("output_size"),
+    nn.AdaptiveAvgPool2d: _attributes("output_size"),
+    nn.ReLU: _attributes("inplace"),
+    nn.ReLU6: _attributes("inplace"),
+    nn.LeakyReLU: _attributes("negative_slope inplace"),
+    nn.Hardtanh: _attributes("min_val max_val inplace"),
+    nn.Flatten: _attributes("start_dim end_dim"),
+    nn.Dropout: _attributes("p inplace"),
+    nn.Identity: _attributes(""),
+}
+MODULE_BY_NAME = {kind.__name__: kind for kind in MODULES}
+
+
+def _named(prefix: str, source: Any, names: str) -> dict[str, Callable[..., Any]]:
+    return {f"{prefix}.{name}": getattr(source, name) for name in names.split()}
+
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    **_named("operator", operator, "add sub mul truediv floordiv neg getitem iadd isub imul itruediv"),
+    **_named("torch", torch, "add sub mul div neg abs relu clamp maximum minimum mean sum cat chunk split"),
+    **_named("torch", torch, "flatten reshape permute transpose squeeze unsqueeze"),
+    **_named("torch.nn.functional", functional, "relu relu6 leaky_relu hardtanh dropout pad"),
+    **_named("torch.nn.functional", functional, "max_pool1d max_pool2d avg_pool1d avg_pool2d"),
+    **_named("torch.nn.functional", functional, "adaptive_avg_pool1d adaptive_avg_pool2d"),
+}
+FUNCTION_NAMES = {function: name for name, function in FUNCTIONS.items()}
+
+_ARITHMETIC_METHODS = "add sub mul div neg abs relu relu_ add_ sub_ mul_ clamp mean sum"
+_SHAPE_METHODS = "size view reshape flatten permute transpose squeeze unsqueeze chunk split contiguous"
+METHODS = frozenset(f"{_ARITHMETIC_METHODS} {_SHAPE_METHODS}".split())
