@@ -1,0 +1,353 @@
+"""What is kept: scores of units, a budget, the part of the network in scope, and the decision that follows.
+
+Scores and decisions are plain data keyed by group name, saved as JSON: score once, cut often.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import secrets
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from fnmatch import fnmatchcase
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oamip.errors import BudgetError, InputError
+from oamip.network import Groups
+
+__all__ = ["EVERYTHING", "Budget", "Decision", "Measure", "Scope", "Scores", "write_atomically"]
+
+Vector: TypeAlias = NDArray[np.float64]
+Mask: TypeAlias = NDArray[np.bool_]
+Measure: TypeAlias = Literal["units", "params", "macs"]
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """How important each unit is; a larger score is kept longer.
+
+    Args:
+        values: group name to one score per unit.
+        ties: group name to one number per unit that orders units of equal score; missing groups use 0.
+        method: what made them, for the report.
+        facts: anything worth keeping beside them (objective, seconds, samples); must be JSON.
+
+    Raises:
+        InputError: a score or tie is not finite, which no ranking can place.
+    """
+
+    values: Mapping[str, Vector]
+    ties: Mapping[str, Vector] = field(default_factory=dict)
+    method: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, array in (*self.values.items(), *self.ties.items()):
+            if not np.isfinite(array).all():
+                raise InputError(f"the scores of group '{name}' contain numbers that are not finite")
+
+    def flat(self, groups: Groups) -> tuple[Vector, Vector]:
+        """Scores and ties of all units in the order of ``groups``, each (units,); other groups are not looked at.
+
+        Raises:
+            InputError: a group is missing or has another number of units.
+        """
+        values = [
+            _checked(self.values.get(group.name, ()), group.name, group.size, "scores") for group in groups.groups
+        ]
+        ties = [
+            _checked(self.ties.get(group.name, np.zeros(group.size)), group.name, group.size, "ties")
+            for group in groups.groups
+        ]
+        return (np.concatenate(values), np.concatenate(ties)) if values else (np.empty(0), np.empty(0))
+
+    @staticmethod
+    def of(groups: Groups, values: Vector, ties: Vector | None = None, *, method: str, **facts: Any) -> Scores:
+        """Scores from one flat array (units,) over all units of ``groups``."""
+        return Scores(
+            {group.name: values[group.slice] for group in groups.groups},
+            {} if ties is None else {group.name: ties[group.slice] for group in groups.groups},
+            method,
+            facts,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON types."""
+        return {
+            "values": {name: array.tolist() for name, array in self.values.items()},
+            "ties": {name: array.tolist() for name, array in self.ties.items()},
+            "method": self.method,
+            "facts": dict(self.facts),
+        }
+
+    @staticmethod
+    def from_dict(data: Mapping[str, Any]) -> Scores:
+        """The inverse of `to_dict`.
+
+        Raises:
+            InputError: something is missing or no finite number.
+        """
+        try:
+            values = {name: np.asarray(array, dtype=np.float64) for name, array in data["values"].items()}
+            ties = {name: np.asarray(array, dtype=np.float64) for name, array in data.get("ties", {}).items()}
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InputError(f"these are not scores: {_reason(error)}") from None
+        return Scores(values, ties, str(data.get("method", "")), data.get("facts", {}))
+
+
+@dataclass(frozen=True, eq=False)
+class Decision:
+    """Which units stay.
+
+    Args:
+        keep: group name to one bool per unit.
+        scores: the scores it was made from, if any.
+        note: how it was made (budget, threshold), for the report.
+    """
+
+    keep: Mapping[str, Mask]
+    scores: Scores | None = None
+    note: str = ""
+
+    def flat(self, groups: Groups) -> Mask:
+        """One bool per unit of ``groups``, (units,); groups that the decision does not name are kept whole.
+
+        Raises:
+            InputError: a named group does not exist, has another number of units, or would lose all its units.
+        """
+        sizes = {group.name: group.size for group in groups.groups}
+        for name, mask in self.keep.items():
+            if name not in sizes:
+                raise InputError(f"the decision names group '{name}'; the network has {', '.join(sizes) or 'none'}")
+            if mask.shape != (sizes[name],):
+                raise InputError(
+                    f"the decision has {mask.size} units for group '{name}', which has {sizes[name]}; "
+                    "was it made for another network?"
+                )
+            if not mask.any():
+                raise InputError(f"the decision removes every unit of group '{name}'; at least one must stay")
+        parts = [np.asarray(self.keep.get(name, np.ones(size)), dtype=np.bool_) for name, size in sizes.items()]
+        return np.concatenate(parts) if parts else np.ones(0, dtype=np.bool_)
+
+    @staticmethod
+    def of(groups: Groups, keep: Mask, scores: Scores | None = None, note: str = "") -> Decision:
+        """A decision from one flat mask (units,) over all units of ``groups``."""
+        return Decision({group.name: keep[group.slice] for group in groups.groups}, scores, note)
+
+    @property
+    def removed(self) -> int:
+        """Number of units that go."""
+        return int(sum((~mask).sum() for mask in self.keep.values()))
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON types."""
+        return {
+            "oamip_decision": 1,
+            "note": self.note,
+            "keep": {name: mask.astype(int).tolist() for name, mask in self.keep.items()},
+            "scores": None if self.scores is None else self.scores.to_dict(),
+        }
+
+    @staticmethod
+    def from_dict(data: Mapping[str, Any]) -> Decision:
+        """The inverse of `to_dict`.
+
+        Raises:
+            InputError: something is missing, of an unknown version, or a mark is neither 0 nor 1.
+        """
+        try:
+            if data["oamip_decision"] != 1:
+                raise InputError(f"decision format {data['oamip_decision']!r} is not known to this version")
+            marks = {name: np.asarray(array) for name, array in data["keep"].items()}
+            if not all(np.isin(array, (0, 1)).all() for array in marks.values()):
+                raise InputError("units are kept (1) or removed (0); there is another mark")
+            scores = None if data["scores"] is None else Scores.from_dict(data["scores"])
+            return Decision({name: array == 1 for name, array in marks.items()}, scores, str(data["note"]))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InputError(f"this is no decision: {_reason(error)}") from None
+
+    def save(self, path: Path | str) -> None:
+        """Write as JSON, atomically."""
+        write_atomically(Path(path), json.dumps(self.to_dict(), indent=1))
+
+    @staticmethod
+    def load(path: Path | str) -> Decision:
+        """Read what `save` wrote.
+
+        Raises:
+            InputError: the file is missing, or holds no decision.
+        """
+        try:
+            return Decision.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+        except ValueError as error:  # an InputError too
+            raise InputError(f"{path}: {error}") from None
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How much may stay; never exceeded.
+
+    Args:
+        measure: what is counted: ``units``, ``params`` or ``macs`` (multiply-adds of linear layers and convolutions).
+        keep: a fraction of the original in (0, 1], or a count (a whole number above 1).
+        per: ``layer``: the same fraction in every group (only for ``units``); ``global``: over the whole network.
+
+    Example:
+        >>> Budget.parse("params=0.7")
+        Budget(measure='params', keep=0.7, per='global')
+        >>> Budget.parse("units=50%/layer")
+        Budget(measure='units', keep=0.5, per='layer')
+    """
+
+    measure: Measure
+    keep: float
+    per: Literal["layer", "global"] = "global"
+
+    def __post_init__(self) -> None:
+        if self.measure not in ("units", "params", "macs"):
+            raise BudgetError(f"a budget counts units, params or macs, not '{self.measure}'")
+        if self.per not in ("layer", "global"):
+            raise BudgetError(f"a budget holds per 'layer' or 'global', not '{self.per}'")
+        if not 0 < self.keep < math.inf or (self.keep > 1 and self.keep != int(self.keep)):
+            raise BudgetError(f"a budget keeps a fraction in (0, 1] or a whole number above 1, not {self.keep}")
+        if self.per == "layer" and (self.measure != "units" or self.keep > 1):
+            raise BudgetError("a budget per layer is a fraction of units: write units=0.5/layer")
+
+    @staticmethod
+    def parse(text: str) -> Budget:
+        """From ``measure=keep``, ``/layer`` after it if so: ``0.7`` or ``70%`` is a fraction, ``40000`` a count.
+
+        Raises:
+            BudgetError: the text does not read so.
+        """
+        measure, _, rest = text.partition("=")
+        amount, slash, per = rest.partition("/")
+        percent = amount.endswith("%")
+        try:
+            keep = Fraction(amount.removesuffix("%")) / (100 if percent else 1)
+        except (ValueError, ZeroDivisionError):
+            keep = Fraction(0)
+        if keep <= 0 or (percent and keep > 1) or (slash and not per):
+            raise BudgetError(
+                f"budget '{text}' cannot be read; write it as units=0.5, units=0.5/layer, params=70% or macs=40000"
+            )
+        return Budget(measure, float(keep), per or "global")  # type: ignore[arg-type]
+
+    def allowed(self, total: int) -> int:
+        """The largest count that may stay, of ``total``.
+
+        A fraction is taken as the decimal that was written: 0.29 of 100 is 29, though 0.29 * 100 < 29 in floats.
+        """
+        return int(self.keep) if self.keep > 1 else math.floor(Fraction(str(self.keep)) * total)
+
+    def __str__(self) -> str:
+        amount = str(float(self.keep)) if self.keep <= 1 else str(int(self.keep))
+        return f"{self.measure}={amount}{'/layer' if self.per == 'layer' else ''}"
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Which groups may lose units, and how many each must keep.
+
+    Args:
+        include: patterns (``fnmatch``) of layer paths; empty means all.
+        exclude: patterns of layer paths that stay whole.
+        least: a group keeps at least this many units (all, where it has fewer).
+        multiple: the number of units kept in a group is a multiple of this (or all of them).
+
+    Raises:
+        InputError: ``least`` or ``multiple`` is below 1.
+    """
+
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    least: int = 1
+    multiple: int = 1
+
+    def __post_init__(self) -> None:
+        if self.least < 1 or self.multiple < 1:
+            raise InputError(f"least={self.least} and multiple={self.multiple} must be at least 1")
+
+    def select(self, groups: Groups) -> Groups:
+        """Only the groups in scope; a group is left out when any of its layers is excluded.
+
+        Raises:
+            InputError: a pattern matches no layer, or nothing is left to prune (with the reasons).
+        """
+        layers = {layer for group in groups.groups for layer in group.layers} | set(groups.frozen)
+        for pattern in (*self.include, *self.exclude):
+            if not any(fnmatchcase(layer, pattern) for layer in layers):
+                raise InputError(f"'{pattern}' matches no layer; there are {', '.join(sorted(layers))}")
+        names = {
+            group.name
+            for group in groups.groups
+            if (not self.include or any(_matches(layer, self.include) for layer in group.layers))
+            and not any(_matches(layer, self.exclude) for layer in group.layers)
+        }
+        if not names:
+            reasons = "; ".join(f"'{layer}': {reason}" for layer, reason in groups.frozen.items())
+            raise InputError(f"nothing to prune: no group of channels is removable and in scope ({reasons or 'scope'})")
+        return groups.only(names)
+
+    def smallest(self, size: int, wanted: int = 0) -> int:
+        """The smallest number of units ≥ ``wanted`` that a group of ``size`` units may keep (``size`` if none is)."""
+        return min(size, math.ceil(max(wanted, self.least) / self.multiple) * self.multiple)
+
+    def largest(self, size: int, allowed: int) -> int:
+        """The largest number of units ≤ ``allowed`` that a group of ``size`` units may keep; 0 if there is none."""
+        count = size if allowed >= size else allowed // self.multiple * self.multiple
+        return count if count >= self.smallest(size) else 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON types."""
+        return asdict(self)
+
+
+EVERYTHING = Scope()
+"""Every group may lose all units but one."""
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a file so that a reader, or a crash, sees the old text or the new and never half of it.
+
+    Raises:
+        InputError: it cannot be written there.
+    """
+    # In the same folder, since `replace` is atomic within one file system only.
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror})") from None
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def _checked(numbers: Any, name: str, size: int, kind: str) -> Vector:
+    array = np.asarray(numbers, dtype=np.float64)
+    if array.shape != (size,):
+        raise InputError(
+            f"the {kind} have {array.size} numbers for group '{name}', which has {size} units; "
+            "were they made for another network?"
+        )
+    return array
+
+
+def _matches(name: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _reason(error: Exception) -> str:
+    return f"'{error.args[0]}' is missing" if isinstance(error, KeyError) else str(error)

@@ -1,0 +1,118 @@
+"""One network, measured: quality, size, and time.
+
+Conventions, repeated wherever numbers are shown: accuracy and squared error are those of the samples given; MACs are
+multiply-adds of convolutions and linear layers for one sample, half of the FLOPs that torch counts; bytes are those of
+parameters and buffers, not of a file; time is the median of repeated forward passes of a batch of stated size.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import nn
+from torch.utils.benchmark import Timer
+from torch.utils.flop_counter import FlopCounterMode
+
+from oamip.data import Split
+from oamip.errors import DataError
+from oamip.models import accuracy, evaluating, mean_squared_error
+
+__all__ = ["Measured", "measure"]
+
+Metric: TypeAlias = Literal["accuracy", "mse"]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One network, measured.
+
+    Args:
+        metric: ``accuracy`` (fraction of samples, larger is better) or ``mse`` (mean squared error, smaller is better).
+        score: its value.
+        samples: how many it was measured on.
+        params: number of parameters.
+        macs: multiply-adds of convolutions and linear layers for one sample.
+        bytes: of parameters and buffers.
+        seconds: median wall time of one forward pass of ``batch`` samples with ``threads`` threads on ``device``.
+        units: removable units that are left, where known.
+    """
+
+    metric: Metric
+    score: float
+    samples: int
+    params: int
+    macs: int
+    bytes: int
+    seconds: float
+    batch: int
+    threads: int
+    device: str
+    units: int | None = None
+
+    @property
+    def flops(self) -> int:
+        """As `torch.utils.flop_counter` counts them: two per multiply-add."""
+        return 2 * self.macs
+
+
+def measure(
+    module: nn.Module,
+    x: ArrayLike,
+    y: ArrayLike | None,
+    *,
+    units: int | None = None,
+    batch: int = 32,
+    threads: int = 1,
+    seconds: float = 0.2,
+) -> Measured:
+    """Measure a module in evaluation mode, where it is; its mode is restored.
+
+    Args:
+        module: takes one array (n, *shape).
+        x: samples (n, *shape).
+        y: class labels (n,), for accuracy; or real targets (n, k), for the mean squared error.
+        units: removable units that are left; only noted.
+        batch: samples in each forward pass that is timed.
+        threads: torch's, while timing.
+        seconds: how long to time.
+
+    Raises:
+        DataError: there are no samples or no targets, or the targets do not fit the output.
+    """
+    if y is None:
+        raise DataError("there is nothing to measure the network against: give labels (n,) or real targets (n, k)")
+    split = Split(np.asarray(x, dtype=np.float32), np.asarray(y))
+    if len(split) == 0 or split.y is None or len(split) != len(split.y):
+        raise DataError(f"cannot measure on {len(split)} samples with {0 if split.y is None else len(split.y)} targets")
+    like = next(module.parameters(), torch.empty(0))
+    some = torch.from_numpy(np.resize(split.x, (batch, *split.shape))).to(like)
+    with evaluating(module):
+        return Measured(
+            metric="accuracy" if split.labelled else "mse",
+            score=accuracy(module, split) if split.labelled else mean_squared_error(module, split),
+            samples=len(split),
+            params=sum(parameter.numel() for parameter in module.parameters()),
+            macs=_flops(module, some[:1]) // 2,
+            bytes=sum(t.numel() * t.element_size() for t in (*module.parameters(), *module.buffers())),
+            seconds=_latency(module, some, threads, seconds),
+            batch=batch,
+            threads=threads,
+            device=str(like.device),
+            units=units,
+        )
+
+
+def _flops(module: nn.Module, sample: torch.Tensor) -> int:
+    counter = FlopCounterMode(display=False)
+    with counter:
+        module(sample)
+    return int(counter.get_total_flops())
+
+
+def _latency(module: nn.Module, x: torch.Tensor, threads: int, seconds: float) -> float:
+    timer = Timer("module(x)", globals={"module": module, "x": x}, num_threads=threads)
+    return float(timer.blocked_autorange(min_run_time=seconds).median)

@@ -1,0 +1,365 @@
+"""The whole line: a trained module in, a smaller module, its decision and an honest report out.
+
+    read → groups in scope → score → decide → remove → refit → fine-tune → measure, beside baselines at the same budget
+
+Scoring uses ``data.score``, refit and fine-tuning use ``data.train``, the report uses ``data.test``.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from oamip.data import Data, choose
+from oamip.decision import Budget, Decision, Scope, Scores, write_atomically
+from oamip.errors import BudgetError, DataError, InputError
+from oamip.formulations.importance import ImportanceOptions
+from oamip.network import Groups, cost_of, find_groups
+from oamip.options import Options
+from oamip.program import Program
+from oamip.pruning.baselines import baseline
+from oamip.pruning.finetune import finetune
+from oamip.pruning.measure import measure
+from oamip.pruning.refit import refit
+from oamip.pruning.removal import remove
+from oamip.pruning.report import Report, Row, SolverFacts, Stage, group_counts, versions
+from oamip.pruning.scoring import Request, find_formulation, score
+from oamip.pruning.selection import select, threshold
+from oamip.readers import read, saved
+from oamip.solution import Solution, Solve
+
+__all__ = ["Pruning", "Result", "Scoring"]
+
+Tell: TypeAlias = Callable[[str], None]
+Mask: TypeAlias = NDArray[np.bool_]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """How units are scored.
+
+    Args:
+        formulation: name of a scoring formulation (`oamip.pruning.scoring`), or of a baseline such as ``l2``.
+        samples: how many samples of ``data.score`` it sees, as many of each class; by default 200, or one per class for
+            the published program (``bounds`` other than ``linear``).
+        by_class: one program per class, scores averaged.
+        steps: share of the units removed between linearisations; ``auto`` takes 0.1 when more than 40 % of the units
+            must go or convolutions are scored; ``once`` scores once.
+    """
+
+    formulation: str = "importance"
+    samples: int | None = None
+    by_class: bool = False
+    steps: float | Literal["auto", "once"] = "auto"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What pruning gave.
+
+    Args:
+        module: the smaller module, of the user's own class.
+        decision: which units stay, with the scores.
+        report: before and after, beside baselines.
+        solution: of the last program that was solved; ``None`` when no solver was asked.
+    """
+
+    module: nn.Module
+    decision: Decision
+    report: Report
+    solution: Solution | None
+    example_input: torch.Tensor
+
+    def save(self, folder: Path | str) -> None:
+        """Write ``model.safetensors`` (loads without the class), ``decision.json``, ``report.json``, ``report.md``.
+
+        Raises:
+            UnsupportedOperator: the module uses an operator that the file format does not know.
+        """
+        import json
+
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.decision.save(folder / "decision.json")
+        write_atomically(folder / "report.json", json.dumps(self.report.to_dict(), indent=1))
+        write_atomically(folder / "report.md", self.report.markdown())
+        saved.save(self.module, self.example_input, folder / "model.safetensors")
+
+
+@dataclass(frozen=True)
+class Pruning:
+    """A module and data, ready to be scored and pruned.
+
+    Args:
+        module: trained; never changed.
+        data: three parts.
+        solve: solves a program; `oamip.solving.solver_for` makes one.
+        name: of the network, for the report.
+        scope: which groups may lose units.
+        options: of every solve.
+        seed: of everything random: samples, baselines, fine-tuning.
+        progress: called with a line of text at every step.
+    """
+
+    module: nn.Module
+    data: Data
+    solve: Solve
+    name: str = "network"
+    scope: Scope = field(default_factory=Scope)
+    options: Options = field(default_factory=Options)
+    seed: int = 0
+    progress: Tell | None = None
+
+    # ── the network ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @cached_property
+    def groups(self) -> Groups:
+        """All removable units of the network.
+
+        Raises:
+            InputError: the module cannot be read, or does not fit the data.
+        """
+        self._tell(f"reading {self.name}")
+        groups = find_groups(read(self.module, self.example_input))
+        outputs = int(np.prod(groups.network.output.shape))
+        if self.data.classes is not None and self.data.classes > outputs:
+            raise DataError(
+                f"the labels of '{self.data.name}' run to {self.data.classes - 1}, "
+                f"the network has {outputs} outputs (classes 0 to {outputs - 1})"
+            )
+        return groups
+
+    @cached_property
+    def scoped(self) -> Groups:
+        """The units in scope."""
+        return self.scope.select(self.groups)
+
+    @cached_property
+    def example_input(self) -> torch.Tensor:
+        """Two samples, on the module's device and in its precision."""
+        like = next(self.module.parameters(), torch.empty(0))
+        return torch.from_numpy(self.data.train.x[:2]).to(like.device, like.dtype)
+
+    # ── scoring ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def score(
+        self,
+        scoring: Scoring | None = None,
+        importance: ImportanceOptions | None = None,
+        budget: Budget | None = None,
+    ) -> tuple[Scores | Decision, Solution | None]:
+        """Score the units in scope, looking ahead to a budget if there is one.
+
+        Returns:
+            Scores (or the decision of a formulation that decides by itself), and the last solution.
+        """
+        scoring, importance = scoring or Scoring(), self._importance(importance)
+        try:
+            make = find_formulation(scoring.formulation)
+        except InputError:
+            if scoring.formulation not in _baseline_names():
+                raise
+            return self._baseline(scoring.formulation, scoring.samples), None
+        x, y = self.samples(scoring.samples or self._few(importance))
+        self._tell(f"scoring {self.scoped.size} units on {len(x)} samples: {scoring.formulation}")
+        request = Request(
+            importance,
+            scoring.by_class,
+            None if scoring.steps == "once" or (budget is None and scoring.steps == "auto") else scoring.steps,
+            budget.per if budget else "global",
+            self._share(budget),
+            self._enough(budget),
+            self.progress,
+        )
+        answers: list[Solution] = []
+
+        def solve(program: Program, options: Options | None = None, /) -> Solution:
+            answers.append(self.solve(program, options or self.options))
+            return answers[-1]
+
+        scores = score(make(self.scoped, x, y, request), solve)
+        return scores, answers[-1] if answers else None
+
+    def samples(self, count: int) -> tuple[NDArray[np.float64], NDArray[Any] | None]:
+        """``count`` samples of ``data.score`` by seed, class-balanced, among those that the network gets right."""
+        split = self.data.score
+        correct = self._predictions == split.y if split.labelled else None
+        chosen = split.take(choose(split, count, seed=self.seed, classes=self.data.classes, correct=correct))
+        return chosen.x.astype(np.float64), chosen.y
+
+    @cached_property
+    def _predictions(self) -> NDArray[np.int64]:
+        network, x = self.groups.network, self.data.score.x
+        outputs = [
+            network(x[start : start + 500]).reshape(len(x[start : start + 500]), -1) for start in range(0, len(x), 500)
+        ]
+        return np.concatenate(outputs).argmax(axis=1)
+
+    def _importance(self, importance: ImportanceOptions | None) -> ImportanceOptions:
+        """The options, with the squared loss where the data is a regression and nothing else was said."""
+        if importance is not None:
+            return importance
+        regression = self.data.train.y is not None and not self.data.train.labelled
+        return ImportanceOptions(loss="squared") if regression else ImportanceOptions()
+
+    def _few(self, importance: ImportanceOptions) -> int:
+        wanted = 200 if importance.bounds == "linear" else self.data.classes or 10
+        return min(wanted, len(self.data.score))
+
+    def _baseline(self, name: str, count: int | None = None) -> Scores:
+        x, y = self.samples(count or self._few(ImportanceOptions()))
+        return baseline(name, self.groups.network, self.scoped, x, y, seed=self.seed)
+
+    def _share(self, budget: Budget | None) -> float | None:
+        if budget is None:
+            return None
+        return budget.keep if budget.keep <= 1 else budget.keep / self._total(budget)
+
+    def _enough(self, budget: Budget | None) -> Callable[[Mask], bool] | None:
+        """Whether a set of surviving units in scope meets the budget."""
+        if budget is None:
+            return None
+        if budget.per == "layer":
+            sizes = [(group.slice, budget.allowed(group.size)) for group in self.scoped.groups]
+            return lambda alive: all(int(alive[units].sum()) <= max(allowed, 1) for units, allowed in sizes)
+        allowed, fixed, cost = (
+            budget.allowed(self._total(budget)),
+            self.groups.size - self.scoped.size,
+            cost_of(self.scoped),
+        )
+        if budget.measure == "units":
+            return lambda alive: int(alive.sum()) + fixed <= allowed
+        which = 0 if budget.measure == "params" else 1
+        return lambda alive: cost.count(alive)[which] <= allowed
+
+    def _total(self, budget: Budget) -> int:
+        params, macs = cost_of(self.groups).count()
+        return {"units": self.groups.size, "params": params, "macs": macs}[budget.measure]
+
+    # ── deciding ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def decide(self, scores: Scores | Decision, budget: Budget | None, tau: float | None) -> Decision:
+        """Pick the units that stay.
+
+        Raises:
+            BudgetError: neither or both of budget and threshold are given, or nothing would be removed.
+        """
+        if isinstance(scores, Decision):
+            return scores
+        if (budget is None) == (tau is None):
+            raise BudgetError(
+                "say how much to keep: a budget such as units=0.5 or params=0.7, or a threshold, not both"
+            )
+        if budget is not None:
+            return select(scores, self.groups, budget, self.scope)
+        assert tau is not None
+        return threshold(scores, self.groups, tau, self.scope)
+
+    # ── the whole line ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    def run(
+        self,
+        *,
+        budget: Budget | None = None,
+        tau: float | None = None,
+        scoring: Scoring | None = None,
+        importance: ImportanceOptions | None = None,
+        scores: Scores | None = None,
+        decision: Decision | None = None,
+        refitting: bool = True,
+        refit_samples: int = 2000,
+        epochs: int = 0,
+        learning_rate: float = 1e-3,
+        baselines: tuple[str, ...] = (),
+    ) -> Result:
+        """Score (unless scores or a decision are given), decide, remove, refit, fine-tune, and measure every stage."""
+        solution = None
+        if decision is None:
+            answer: Scores | Decision
+            answer, solution = (scores, None) if scores is not None else self.score(scoring, importance, budget)
+            decision = self.decide(answer, budget, tau)
+        if not decision.removed:
+            raise BudgetError(f"nothing would be removed: {decision.note or 'the decision keeps every unit'}")
+        rows = [self._row("reference", "", self.module, None)]
+        small, stages = self._shrink("importance", decision, refitting, refit_samples)
+        rows += stages
+        if epochs:
+            small = self._finetune(small, epochs, learning_rate)
+            rows.append(self._row(stages[0].name, "fine-tuned", small, decision))
+        for name in baselines:
+            other = self._comparable(name, decision, budget)
+            rows += [replace(row, baseline=True) for row in self._shrink(name, other, refitting, refit_samples)[1]]
+        report = Report(
+            self.name,
+            rows,
+            method=decision.scores.method if decision.scores else "a given decision",
+            budget=str(budget) if budget else (f"threshold {tau:g}" if tau is not None else ""),
+            data=self.data.describe(),
+            seed=self.seed,
+            groups=group_counts(self.groups, decision),
+            solver=SolverFacts.of(solution) if solution else None,
+            versions=versions(*([solution.solver] if solution else [])),
+        )
+        return Result(small, decision, report, solution, self.example_input)
+
+    def _shrink(self, name: str, decision: Decision, refitting: bool, samples: int) -> tuple[nn.Module, list[Row]]:
+        """Remove (and refit), measured after each."""
+        self._tell(f"removing {decision.removed} units ({name})")
+        proof = self.data.score.x[:16]
+        small = remove(self.module, self.example_input, self.groups, decision, samples=proof)
+        rows = [self._row(name, "removed", small, decision)]
+        if refitting:
+            self._tell(f"refitting ({name})")
+            count = min(samples, len(self.data.train))
+            chosen = np.random.default_rng(self.seed).choice(len(self.data.train), count, replace=False)
+            refit(small, self.module, self.data.train.x[np.sort(chosen)], self.groups, decision)
+            rows.append(self._row(name, "refit", small, decision))
+        return small, rows
+
+    def _comparable(self, name: str, decision: Decision, budget: Budget | None) -> Decision:
+        """A baseline's own choice at the same budget; without one, as many units of every layer as the decision."""
+        scores = self._baseline(name)
+        if budget is not None:
+            return select(scores, self.groups, budget, self.scope)
+        values, ties = scores.flat(self.scoped)
+        keep = decision.flat(self.groups.only({group.name for group in self.scoped.groups}))
+        for group in self.scoped.groups:
+            order = np.lexsort((ties[group.slice], values[group.slice]))
+            chosen = np.zeros(group.size, dtype=np.bool_)
+            chosen[order[group.size - int(keep[group.slice].sum()) :]] = True
+            keep[group.slice] = chosen
+        return Decision.of(self.scoped, keep, scores, "as many units of every layer")
+
+    def _finetune(self, small: nn.Module, epochs: int, learning_rate: float) -> nn.Module:
+        self._tell(f"fine-tuning for {epochs} epoch{'s' * (epochs > 1)}")
+        train = self.data.train
+        if train.y is None:
+            raise DataError("fine-tuning needs labels, and the data has none: drop epochs")
+        return finetune(small, train.x, train.y, epochs=epochs, learning_rate=learning_rate, seed=self.seed)
+
+    def _row(self, name: str, stage: Stage, module: nn.Module, decision: Decision | None) -> Row:
+        kept = self.groups.size if decision is None else self.groups.size - decision.removed
+        test = self.data.test
+        return Row(name, stage, measure(module, test.x, test.y, units=kept))
+
+    def _tell(self, text: str) -> None:
+        _log.info("%s", text)
+        if self.progress is not None:
+            self.progress(text)
+
+
+def _baseline_names() -> tuple[str, ...]:
+    from oamip.pruning.baselines import BASELINES
+
+    return BASELINES
