@@ -1,0 +1,50 @@
+"""The command line: ``oamip prune``, ``oamip score``, ``oamip solvers``.
+
+Commands are named here by text and imported when they are called, so that ``oamip --help`` loads neither torch nor a
+solver. Errors that oamip raises on purpose become one line on standard error.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib.metadata import version
+
+from cyclopts import App, CycloptsError
+
+from oamip.errors import InputError, MissingDependency, OamipError
+
+__all__ = ["app", "main"]
+
+app = App(
+    name="oamip",
+    help="Make trained neural networks smaller by mathematical optimisation, on any solver.",
+    version=lambda: f"oamip {version('oamip')}",
+    result_action="return_value",
+)
+app.command("oamip.commands.prune:prune", name="prune", help="Make a trained network smaller, and report on it.")
+app.command("oamip.commands.score:score", name="score", help="Score the units of a network; cut later, often.")
+app.command(
+    "oamip.commands.solvers:solvers", name="solvers", help="Show which solvers can be used, and how to get others."
+)
+
+
+def main() -> None:
+    """Run the command line and exit: 0 done, 1 failed, 2 wrong input, 130 interrupted."""
+    try:
+        app(exit_on_error=False, print_error=False)
+    except CycloptsError as error:
+        _fail(f"{error} (see oamip --help)", 2)
+    except OamipError as error:
+        _fail(str(error), 2 if isinstance(error, InputError | MissingDependency) else 1)
+    except KeyboardInterrupt:
+        _fail("interrupted", 130)
+    except BrokenPipeError:
+        # The reader of our output went away (oamip ... | head); nothing is left to tell it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _fail(message: str, status: int) -> None:
+    line = " ".join(message.split())
+    print(f"oamip: {line}", file=sys.stderr)  # noqa: T201
+    sys.exit(status)

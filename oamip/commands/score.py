@@ -1,0 +1,71 @@
+"""``oamip score``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from oamip.commands.flags import Importance, Source, Units, Way, open_pruning, progress
+
+__all__ = ["score"]
+
+
+def score(
+    source: Source,
+    /,
+    *,
+    out: Path = Path("scores.json"),
+    budget: str | None = None,
+    way: Way = Way(),  # noqa: B008
+    importance: Importance = Importance(),  # noqa: B008
+    units: Units = Units(),  # noqa: B008
+) -> None:
+    """Score the units of a network and keep the scores: oamip prune --scores FILE cuts by them, to any budget.
+
+    Args:
+        out: file for the scores (a decision that keeps everything, with its scores).
+        budget: look ahead to this budget: --steps auto then takes steps when it asks for many units.
+    """
+    from oamip.commands.prune import importance_options
+    from oamip.decision import Budget, Decision
+
+    wanted = None if budget is None else Budget.parse(budget)
+    with progress() as tell:
+        job = open_pruning(source, way, units, tell)
+        from oamip.pruning.pipeline import Scoring
+
+        options = importance_options(importance, regression=not job.data.train.labelled)
+        answer, solution = job.score(Scoring(way.formulation, way.samples, way.by_class, way.steps), options, wanted)
+        if not isinstance(answer, Decision):
+            groups = job.scoped
+            answer = Decision({g.name: _all(g.size) for g in groups.groups}, answer, "scores only: keeps every unit")
+        answer.save(out)
+    _show(answer, solution, out)
+
+
+def _all(size: int) -> object:
+    import numpy as np
+
+    return np.ones(size, dtype=np.bool_)
+
+
+def _show(decision: object, solution: object, out: Path) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from oamip.decision import Decision
+    from oamip.pruning.report import SolverFacts
+    from oamip.solution import Solution
+
+    assert isinstance(decision, Decision)
+    screen = Console()
+    if decision.scores is not None:
+        table = Table(title=f"Scores by {decision.scores.method}", title_justify="left")
+        for title in ("layer", "units", "least", "median", "largest"):
+            table.add_column(title, justify="left" if title == "layer" else "right")
+        for name, values in decision.scores.values.items():
+            low, middle, high = (f"{q:.4g}" for q in (min(values), sorted(values)[len(values) // 2], max(values)))
+            table.add_row(name, str(len(values)), low, middle, high)
+        screen.print(table)
+    if isinstance(solution, Solution):
+        screen.print(str(SolverFacts.of(solution)), highlight=False)
+    screen.print(f"Written to {out}; cut with: oamip prune ... --scores {out} --budget units=0.5", highlight=False)
