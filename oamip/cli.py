@@ -22,7 +22,11 @@ app = App(
     version=lambda: f"oamip {version('oamip')}",
     result_action="return_value",
 )
-app.command("oamip.commands.prune:prune", name="prune", help="Make a trained network smaller, and report on it.")
+app.command(
+    "oamip.commands.prune:prune",
+    name="prune",
+    help="Make a trained network smaller, and report on it.\n\nFor example: oamip prune lenet5 --data mnist --data-dir data --budget units=0.5 --epochs 1 --out pruned",
+)
 app.command("oamip.commands.score:score", name="score", help="Score the units of a network; cut later, often.")
 app.command(
     "oamip.commands.solvers:solvers", name="solvers", help="Show which solvers can be used, and how to get others."

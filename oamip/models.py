@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.torch import save as serialise
 from torch import nn
@@ -27,7 +28,17 @@ from torch.nn import functional
 from oamip.data import Data, Split, call_factory, load
 from oamip.errors import DataError, InputError, ModelFileError
 
-__all__ = ["BUILT_IN", "BuiltIn", "Recipe", "accuracy", "mean_squared_error", "open_model", "train"]
+__all__ = [
+    "BUILT_IN",
+    "BuiltIn",
+    "Recipe",
+    "accuracy",
+    "evaluating",
+    "mean_squared_error",
+    "open_model",
+    "outputs",
+    "train",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -189,21 +200,24 @@ def evaluating(module: nn.Module) -> Iterator[None]:
             part.training = mode
 
 
+def outputs(module: nn.Module, split: Split, batch: int = 1000) -> NDArray[np.float64]:
+    """What a network gives for all samples, in evaluation mode: (n, *output shape), its mode and hooks left alone."""
+    like = next(module.parameters(), torch.empty(0))
+    x = torch.from_numpy(split.x)
+    with evaluating(module):
+        parts = [module(part.to(like.device, like.dtype)).double().cpu().numpy() for part in x.split(batch)]
+    return np.concatenate(parts)
+
+
 def accuracy(module: nn.Module, split: Split, batch: int = 1000) -> float:
     """Fraction of samples whose highest score is at their label, in evaluation mode.
 
     Raises:
         DataError: the split has no class labels.
     """
-    if not split.labelled:
+    if split.y is None or not split.labelled:
         raise DataError("accuracy needs class labels (n,); use mean_squared_error for regression")
-    x, y = _tensors(split, module)
-    right = 0
-    with evaluating(module):
-        for start in range(0, len(x), batch):
-            guess: torch.Tensor = module(x[start : start + batch]).argmax(1)
-            right += int((guess == y[start : start + batch]).sum())
-    return right / len(x)
+    return float((outputs(module, split, batch).argmax(axis=1) == split.y).mean())
 
 
 def mean_squared_error(module: nn.Module, split: Split, batch: int = 1000) -> float:
@@ -214,15 +228,10 @@ def mean_squared_error(module: nn.Module, split: Split, batch: int = 1000) -> fl
     """
     if split.y is None or split.labelled:
         raise DataError("the mean squared error needs float targets (n, k); use accuracy for class labels")
-    x, y = _tensors(split, module)
-    total = 0.0
-    with evaluating(module):
-        for start in range(0, len(x), batch):
-            target, output = y[start : start + batch], module(x[start : start + batch])
-            if output.shape != target.shape:
-                raise DataError(f"the network gives {tuple(output.shape[1:])} values, y has {tuple(target.shape[1:])}")
-            total += float((output - target).square().sum(dtype=torch.float64))
-    return total / y.numel()
+    given = outputs(module, split, batch)
+    if given.shape != split.y.shape:
+        raise DataError(f"the network gives {given.shape[1:]} values, y has {split.y.shape[1:]}")
+    return float(((given - split.y) ** 2).mean())
 
 
 # --- opening ---

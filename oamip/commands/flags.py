@@ -8,26 +8,35 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
-from cyclopts import Parameter
+from cyclopts import Group, Parameter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from oamip.pruning.pipeline import Pruning
 
-__all__ = ["Importance", "Source", "Units", "Way", "console", "open_pruning", "progress"]
+Flag: TypeAlias = Annotated[bool, Parameter(negative="")]
+"""A switch that is off unless given."""
+Patterns: TypeAlias = Annotated[tuple[str, ...], Parameter(negative="")]
+Model: TypeAlias = Annotated[
+    str,
+    Parameter(
+        help="digits-mlp, digits-cnn, fc3, fc4 or lenet5 (trained on the data first); a file that oamip saved "
+        "(.safetensors) or a torch.export archive (.pt2); or package.module:factory with --weights."
+    ),
+]
+
+__all__ = ["Importance", "Model", "Source", "Units", "Way", "console", "open_pruning", "progress"]
 
 
-@Parameter(name="*")
+@Parameter(name="*", group=Group("Network and data", sort_key=1))
 @dataclass(frozen=True)
 class Source:
-    """Where the network and the data come from.
+    """Where the network's weights and the data come from.
 
     Args:
-        model: digits-mlp, digits-cnn, fc3, fc4 or lenet5 (trained on the data first); a file that oamip saved
-            (.safetensors) or a torch.export archive (.pt2); or package.module:factory with --weights.
         data: digits, mnist, fashion, FILE.npz or package.module:factory.
         data_dir: folder with MNIST/raw and FashionMNIST/raw, as torchvision lays them out.
         weights: a state dict for the model (safetensors, or torch.save; loaded with weights_only).
@@ -36,16 +45,15 @@ class Source:
         seed: of every random choice.
     """
 
-    model: str
-    data: Annotated[str, Parameter(name="--data")] = "digits"
-    data_dir: Annotated[Path | None, Parameter(name="--data-dir")] = None
-    weights: Annotated[Path | None, Parameter(name="--weights")] = None
-    train_epochs: Annotated[int | None, Parameter(name="--train-epochs")] = None
-    cache: Annotated[Path | None, Parameter(name="--cache")] = None
-    seed: Annotated[int, Parameter(name="--seed")] = 0
+    data: str = "digits"
+    data_dir: Path | None = None
+    weights: Path | None = None
+    train_epochs: int | None = None
+    cache: Path | None = None
+    seed: int = 0
 
 
-@Parameter(name="*")
+@Parameter(name="*", group=Group("Scoring and solving", sort_key=3))
 @dataclass(frozen=True)
 class Way:
     """How units are scored and programs are solved.
@@ -60,22 +68,22 @@ class Way:
         time_limit: wall seconds for each solve.
         gap: relative gap at which a solve may stop.
         threads: of the solver.
-        explain: print the solver's log.
+        log: print the solver's log afterwards.
     """
 
     formulation: str = "importance"
     samples: int | None = None
-    by_class: Annotated[bool, Parameter(name="--by-class")] = False
+    by_class: Flag = False
     steps: float | Literal["auto", "once"] = "auto"
     backend: str = "matrix"
     solver: str = "highs"
-    time_limit: Annotated[float | None, Parameter(name="--time-limit")] = None
+    time_limit: float | None = None
     gap: float = 1e-6
     threads: int = 1
-    explain: bool = False
+    log: Flag = False
 
 
-@Parameter(name="*")
+@Parameter(name="*", group=Group("The importance program", sort_key=4))
 @dataclass(frozen=True)
 class Importance:
     """The importance program; ``--published`` is the setting of the OAMIP paper.
@@ -90,16 +98,16 @@ class Importance:
         trust_region: keep the rows of inactive units, with --bounds intact.
     """
 
-    published: bool = False
+    published: Flag = False
     bounds: Literal["linear", "intact", "gated"] | None = None
     loss: Literal["hinge", "cross_entropy", "squared"] | None = None
     sparsity: Literal["layers", "published", "normalised", "units"] | None = None
     weight: float | None = None
     radius: float | None = None
-    trust_region: Annotated[bool | None, Parameter(name="--trust-region")] = None
+    trust_region: bool | None = None
 
 
-@Parameter(name="*")
+@Parameter(name="*", group=Group("Which units may go", sort_key=2))
 @dataclass(frozen=True)
 class Units:
     """Which layers may lose units.
@@ -111,13 +119,13 @@ class Units:
         multiple: the number of units kept in a layer is a multiple of this.
     """
 
-    include: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
+    include: Patterns = ()
+    exclude: Patterns = ()
     least: int = 1
     multiple: int = 1
 
 
-def open_pruning(source: Source, way: Way, units: Units, tell: Callable[[str], None]) -> Pruning:
+def open_pruning(model: str, source: Source, way: Way, units: Units, tell: Callable[[str], None]) -> Pruning:
     """Open data and model, and join them with a solver."""
     tell("loading torch")
     from oamip.data import load
@@ -136,18 +144,18 @@ def open_pruning(source: Source, way: Way, units: Units, tell: Callable[[str], N
     solve = solver_for(way.backend, way.solver)
     tell(f"loading {source.data}")
     data = load(source.data, data_dir=source.data_dir, seed=source.seed)
-    tell(f"opening {source.model}")
+    tell(f"opening {model}")
     module = open_model(
-        source.model,
+        model,
         weights=source.weights,
         data=data,
         seed=source.seed,
         epochs=source.train_epochs,
         cache=source.cache,
-        progress=lambda epoch, epochs, loss: tell(f"training {source.model}: epoch {epoch}/{epochs}, loss {loss:.4f}"),
+        progress=lambda epoch, epochs, loss: tell(f"training {model}: epoch {epoch}/{epochs}, loss {loss:.4f}"),
     )
     scope = Scope(units.include, units.exclude, units.least, units.multiple)
-    return Pruning(module, data, solve, source.model, scope, options, source.seed, tell)
+    return Pruning(module, data, solve, model, scope, options, source.seed, tell)
 
 
 @contextmanager

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json as json_format
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-from cyclopts import Parameter
-
-from oamip.commands.flags import Importance, Source, Units, Way, console, open_pruning, progress
+from oamip.commands.flags import Importance, Model, Source, Units, Way, console, open_pruning, progress
 
 if TYPE_CHECKING:
     from oamip.formulations.importance import ImportanceOptions
@@ -18,20 +16,20 @@ __all__ = ["importance_options", "prune"]
 
 
 def prune(
-    source: Source,
-    /,
+    model: Model,
     *,
     budget: str | None = None,
     threshold: float | None = None,
     scores: Path | None = None,
     decision: Path | None = None,
     refit: bool = True,
-    refit_samples: Annotated[int, Parameter(name="--refit-samples")] = 2000,
+    refit_samples: int = 2000,
     epochs: int = 0,
-    learning_rate: Annotated[float, Parameter(name="--learning-rate")] = 1e-3,
+    learning_rate: float = 1e-3,
     baselines: str = "none",
     out: Path | None = None,
     json: Path | None = None,
+    source: Source = Source(),  # noqa: B008
     way: Way = Way(),  # noqa: B008
     importance: Importance = Importance(),  # noqa: B008
     units: Units = Units(),  # noqa: B008
@@ -61,7 +59,7 @@ def prune(
     scored = None if scores is None else _scores(scores)
     _check_choice(wanted, threshold, given)
     with progress() as tell:
-        job = open_pruning(source, way, units, tell)
+        job = open_pruning(model, source, way, units, tell)
         from oamip.pruning.pipeline import Scoring
 
         result = job.run(
@@ -131,8 +129,8 @@ def _show(result: Result, way: Way, out: Path | None) -> None:
     from rich import print as show
 
     width, colour = console()
-    print(result.report.table(width=width, colour=colour), end="")  # noqa: T201
-    if way.explain and result.solution is not None:
-        print(result.solution.log)  # noqa: T201
+    print(result.report.table(width=width, colour=colour), end="")
+    if way.log and result.solution is not None:
+        print(result.solution.log)
     if out is not None:
         show(f"Written to {out}: model.safetensors, decision.json, report.json, report.md")

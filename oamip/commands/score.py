@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from oamip.commands.flags import Importance, Source, Units, Way, open_pruning, progress
+from oamip.commands.flags import Importance, Model, Source, Units, Way, open_pruning, progress
 
 __all__ = ["score"]
 
 
 def score(
-    source: Source,
-    /,
+    model: Model,
     *,
     out: Path = Path("scores.json"),
     budget: str | None = None,
+    source: Source = Source(),  # noqa: B008
     way: Way = Way(),  # noqa: B008
     importance: Importance = Importance(),  # noqa: B008
     units: Units = Units(),  # noqa: B008
@@ -30,7 +30,7 @@ def score(
 
     wanted = None if budget is None else Budget.parse(budget)
     with progress() as tell:
-        job = open_pruning(source, way, units, tell)
+        job = open_pruning(model, source, way, units, tell)
         from oamip.pruning.pipeline import Scoring
 
         options = importance_options(importance, regression=not job.data.train.labelled)

@@ -6,7 +6,8 @@ live and die together; `Cost` counts parameters and multiply-adds for any set of
 """
 
 from oamip.network.cost import Cost, cost_of
-from oamip.network.groups import ABSENT, FIXED, Channel, Group, Groups, find_groups
+from oamip.network.groups import Channel, Group, Groups
+from oamip.network.labels import ABSENT, FIXED
 from oamip.network.maps import (
     Channelwise,
     Convolution,
@@ -21,6 +22,7 @@ from oamip.network.maps import (
 )
 from oamip.network.network import Network, Values, pullback
 from oamip.network.nodes import Affine, Input, Layer, Max, Node, ReLU
+from oamip.network.search import find_groups
 
 __all__ = [
     "ABSENT",

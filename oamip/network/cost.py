@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from oamip.network.groups import FIXED, Groups, Labels, input_slots, is_depthwise, output_slots
+from oamip.network.groups import Groups
+from oamip.network.labels import FIXED, Labels, input_slots, is_depthwise, output_slots
 from oamip.network.maps import Convolution, Dense
 from oamip.network.nodes import Affine
 

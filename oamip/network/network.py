@@ -202,7 +202,7 @@ def pullback(network: Network, values: Values, cotangent: Array, edit: Mapping[s
 
     Returns:
         Node name to array (c, n, *shape): derivative of each function with respect to the node's value. At a kink of a
-        ReLU the derivative is 0; a max passes everything to its first maximum.
+        ReLU the derivative is 0; a max passes everything to its first maximum. Nodes behind which no output lies get 0.
     """
     c, n = cotangent.shape[:2]
     gradients: Values = {network.output.name: cotangent.reshape(c * n, *network.output.shape)}
@@ -225,7 +225,12 @@ def pullback(network: Network, values: Values, cotangent: Array, edit: Mapping[s
             passed = []
         for source, part in passed:
             gradients[source] = gradients[source] + part if source in gradients else part
-    return {name: gradient.reshape(c, n, *gradient.shape[1:]) for name, gradient in gradients.items()}
+    return {
+        name: gradients[name].reshape(c, n, *network[name].shape)
+        if name in gradients
+        else np.zeros((c, n, *network[name].shape))
+        for name in network.order
+    }
 
 
 def _scatter_to_winner(node: Max, before: Array, gradient: Array) -> Array:

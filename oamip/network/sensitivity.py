@@ -24,7 +24,8 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 
-from oamip.network.groups import Groups, is_depthwise
+from oamip.network.groups import Groups
+from oamip.network.labels import is_depthwise
 from oamip.network.maps import Convolution, Dense, LinearMap
 from oamip.network.network import Edit, Network, Values, pullback
 

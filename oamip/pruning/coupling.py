@@ -7,8 +7,8 @@ imports it.
 
 Where Torch-Pruning has to guess how wide a value is, it guesses wrong: `cat` then `flatten` then `Linear` cuts the
 indices of one branch from all branches, `flatten` then `cat` cuts features that do not exist, and an input of the
-network that is concatenated is not seen at all. It guesses wherever the width changes without a layer that states it.
-So it is shown a torch.fx view of the module in which a batch normalisation stands at each such place, as a signpost.
+network that is concatenated is not seen at all. So it is shown a torch.fx view of the module in which a batch
+normalisation stands, as a signpost that states the width, behind every input and every call that is no layer.
 The view shares its layers with the module: cutting them cuts the module, whose own class and code never change.
 """
 
@@ -139,13 +139,13 @@ _LAYERS = (nn.Linear, nn.modules.conv._ConvNd, nn.modules.batchnorm._BatchNorm)
 
 
 def signposted(module: nn.Module, example: Sequence[torch.Tensor]) -> fx.GraphModule:
-    """A view that shares the module's layers, with an identity on axis 1 wherever its size changes without a layer."""
+    """A view that shares the module's layers, with a batch normalisation behind everything that is no layer."""
     view = fx.GraphModule(module, trace(module, len(example)))
     with torch.no_grad():
         ShapeProp(view).propagate(*example)
     for node in list(view.graph.nodes):
-        shape = _shape(node)
-        if len(shape) in _SIGNPOSTS and (node.op == "placeholder" or _changes_width(view, node)):
+        if _needs_signpost(view, node):
+            shape = _shape(node)
             post = _SIGNPOSTS[len(shape)](shape[1]).eval().to(example[0])
             name = f"signpost_{node.name}"
             view.add_submodule(name, post)
@@ -156,13 +156,13 @@ def signposted(module: nn.Module, example: Sequence[torch.Tensor]) -> fx.GraphMo
     return view
 
 
-def _changes_width(view: fx.GraphModule, node: fx.Node) -> bool:
-    if node.op not in ("call_function", "call_method", "call_module"):
+def _needs_signpost(view: fx.GraphModule, node: fx.Node) -> bool:
+    """A tensor whose width no layer states: an input, or what a function or a module without channels gives."""
+    if len(_shape(node)) not in _SIGNPOSTS:
         return False
-    if node.op == "call_module" and isinstance(view.get_submodule(str(node.target)), _LAYERS):
-        return False
-    before = next((shape for shape in map(_shape, node.all_input_nodes) if shape), ())
-    return len(before) > 1 and before[1] != _shape(node)[1]
+    if node.op == "call_module":
+        return not isinstance(view.get_submodule(str(node.target)), _LAYERS)
+    return node.op in ("placeholder", "call_function", "call_method")
 
 
 def _shape(node: fx.Node) -> tuple[int, ...]:

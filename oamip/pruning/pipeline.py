@@ -23,17 +23,18 @@ from oamip.data import Data, choose
 from oamip.decision import Budget, Decision, Scope, Scores, write_atomically
 from oamip.errors import BudgetError, DataError, InputError
 from oamip.formulations.importance import ImportanceOptions
+from oamip.models import outputs
 from oamip.network import Groups, cost_of, find_groups
 from oamip.options import Options
 from oamip.program import Program
-from oamip.pruning.baselines import baseline
+from oamip.pruning.baselines import BASELINES, baseline
 from oamip.pruning.finetune import finetune
 from oamip.pruning.measure import measure
 from oamip.pruning.refit import refit
 from oamip.pruning.removal import remove
 from oamip.pruning.report import Report, Row, SolverFacts, Stage, group_counts, versions
 from oamip.pruning.scoring import Request, find_formulation, score
-from oamip.pruning.selection import select, threshold
+from oamip.pruning.selection import meets, same_counts, select, threshold
 from oamip.readers import read, saved
 from oamip.solution import Solution, Solve
 
@@ -168,7 +169,7 @@ class Pruning:
         try:
             make = find_formulation(scoring.formulation)
         except InputError:
-            if scoring.formulation not in _baseline_names():
+            if scoring.formulation not in BASELINES:
                 raise
             return self._baseline(scoring.formulation, scoring.samples), None
         x, y = self.samples(scoring.samples or self._few(importance))
@@ -179,7 +180,7 @@ class Pruning:
             None if scoring.steps == "once" or (budget is None and scoring.steps == "auto") else scoring.steps,
             budget.per if budget else "global",
             self._share(budget),
-            self._enough(budget),
+            None if budget is None else meets(budget, self.groups, self.scoped),
             self.progress,
         )
         answers: list[Solution] = []
@@ -200,11 +201,7 @@ class Pruning:
 
     @cached_property
     def _predictions(self) -> NDArray[np.int64]:
-        network, x = self.groups.network, self.data.score.x
-        outputs = [
-            network(x[start : start + 500]).reshape(len(x[start : start + 500]), -1) for start in range(0, len(x), 500)
-        ]
-        return np.concatenate(outputs).argmax(axis=1)
+        return outputs(self.module, self.data.score).argmax(axis=1)
 
     def _importance(self, importance: ImportanceOptions | None) -> ImportanceOptions:
         """The options, with the squared loss where the data is a regression and nothing else was said."""
@@ -222,30 +219,11 @@ class Pruning:
         return baseline(name, self.groups.network, self.scoped, x, y, seed=self.seed)
 
     def _share(self, budget: Budget | None) -> float | None:
-        if budget is None:
-            return None
-        return budget.keep if budget.keep <= 1 else budget.keep / self._total(budget)
-
-    def _enough(self, budget: Budget | None) -> Callable[[Mask], bool] | None:
-        """Whether a set of surviving units in scope meets the budget."""
-        if budget is None:
-            return None
-        if budget.per == "layer":
-            sizes = [(group.slice, budget.allowed(group.size)) for group in self.scoped.groups]
-            return lambda alive: all(int(alive[units].sum()) <= max(allowed, 1) for units, allowed in sizes)
-        allowed, fixed, cost = (
-            budget.allowed(self._total(budget)),
-            self.groups.size - self.scoped.size,
-            cost_of(self.scoped),
-        )
-        if budget.measure == "units":
-            return lambda alive: int(alive.sum()) + fixed <= allowed
-        which = 0 if budget.measure == "params" else 1
-        return lambda alive: cost.count(alive)[which] <= allowed
-
-    def _total(self, budget: Budget) -> int:
+        """About how many of the units a budget keeps: exact for units, a hint for parameters and MACs."""
+        if budget is None or budget.keep <= 1:
+            return None if budget is None else budget.keep
         params, macs = cost_of(self.groups).count()
-        return {"units": self.groups.size, "params": params, "macs": macs}[budget.measure]
+        return budget.keep / {"units": self.groups.size, "params": params, "macs": macs}[budget.measure]
 
     # ── deciding ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -284,6 +262,8 @@ class Pruning:
         baselines: tuple[str, ...] = (),
     ) -> Result:
         """Score (unless scores or a decision are given), decide, remove, refit, fine-tune, and measure every stage."""
+        if self.data.test.y is None:
+            raise DataError("nothing to report on: the data has no labels; give (x, y), or remove units by a decision")
         solution = None
         if decision is None:
             answer: Scores | Decision
@@ -292,14 +272,22 @@ class Pruning:
         if not decision.removed:
             raise BudgetError(f"nothing would be removed: {decision.note or 'the decision keeps every unit'}")
         rows = [self._row("reference", "", self.module, None)]
-        small, stages = self._shrink("importance", decision, refitting, refit_samples)
+        name = decision.scores.method.split(" ")[0] if decision.scores and decision.scores.method else "decision"
+        small, stages = self._shrink(name, decision, refitting, refit_samples)
         rows += stages
         if epochs:
             small = self._finetune(small, epochs, learning_rate)
-            rows.append(self._row(stages[0].name, "fine-tuned", small, decision))
-        for name in baselines:
-            other = self._comparable(name, decision, budget)
-            rows += [replace(row, baseline=True) for row in self._shrink(name, other, refitting, refit_samples)[1]]
+            rows.append(self._row(name, "fine-tuned", small, decision))
+        for other_name in baselines:
+            theirs = self._baseline(other_name)
+            other = (
+                same_counts(theirs, self.groups, decision)
+                if budget is None
+                else select(theirs, self.groups, budget, self.scope)
+            )
+            rows += [
+                replace(row, baseline=True) for row in self._shrink(other_name, other, refitting, refit_samples)[1]
+            ]
         report = Report(
             self.name,
             rows,
@@ -327,20 +315,6 @@ class Pruning:
             rows.append(self._row(name, "refit", small, decision))
         return small, rows
 
-    def _comparable(self, name: str, decision: Decision, budget: Budget | None) -> Decision:
-        """A baseline's own choice at the same budget; without one, as many units of every layer as the decision."""
-        scores = self._baseline(name)
-        if budget is not None:
-            return select(scores, self.groups, budget, self.scope)
-        values, ties = scores.flat(self.scoped)
-        keep = decision.flat(self.groups.only({group.name for group in self.scoped.groups}))
-        for group in self.scoped.groups:
-            order = np.lexsort((ties[group.slice], values[group.slice]))
-            chosen = np.zeros(group.size, dtype=np.bool_)
-            chosen[order[group.size - int(keep[group.slice].sum()) :]] = True
-            keep[group.slice] = chosen
-        return Decision.of(self.scoped, keep, scores, "as many units of every layer")
-
     def _finetune(self, small: nn.Module, epochs: int, learning_rate: float) -> nn.Module:
         self._tell(f"fine-tuning for {epochs} epoch{'s' * (epochs > 1)}")
         train = self.data.train
@@ -357,9 +331,3 @@ class Pruning:
         _log.info("%s", text)
         if self.progress is not None:
             self.progress(text)
-
-
-def _baseline_names() -> tuple[str, ...]:
-    from oamip.pruning.baselines import BASELINES
-
-    return BASELINES

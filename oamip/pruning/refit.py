@@ -137,7 +137,7 @@ def _observed(
     for start in range(0, len(samples[0]), batch):
         part = [tensor[start : start + batch] for tensor in samples]
         inputs, outputs = _at_layer(working, path, part)
-        _, wanted = _at_layer(intact, path, part)
+        wanted = _at_layer(intact, path, part)[1]
         yield inputs, outputs, wanted
 
 
@@ -153,7 +153,7 @@ def _at_layer(module: nn.Module, path: str, inputs: list[torch.Tensor]) -> tuple
 
     handle = module.get_submodule(path).register_forward_hook(stop)
     try:
-        module(*inputs)
+        module(*(tensor.clone() for tensor in inputs))  # forward may write into its inputs
     except _Reached as reached:
         heard, said = reached.args
         return heard, said

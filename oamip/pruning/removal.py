@@ -126,7 +126,7 @@ def _proof_inputs(network: Network, *given: Inputs) -> tuple[NDArray[np.float64]
     """Per input of the network: random samples from small to large, then the given ones."""
     generator = np.random.default_rng(0)
     scales = np.geomspace(0.1, 10.0, _PROOF_SAMPLES)  # near 0 the biases show, far out the weights
-    parts = [[] for _ in network.inputs]  # type: list[list[NDArray[np.float64]]]
+    parts: list[list[NDArray[np.float64]]] = [[] for _ in network.inputs]
     for index, name in enumerate(network.inputs):
         shape = network[name].shape
         noise = generator.standard_normal((_PROOF_SAMPLES, *shape))
@@ -175,7 +175,7 @@ def _difference(
         batch = [part[start : start + _PROOF_BATCH] for part in inputs]
         values = network.evaluate(dict(zip(network.inputs, batch, strict=True)), mask)
         with torch.no_grad():
-            answer = double(*(torch.from_numpy(part) for part in batch))
+            answer = double(*map(torch.tensor, batch))  # copies: forward may write into its inputs
         outputs = (answer,) if isinstance(answer, torch.Tensor) else tuple(answer)
         for index, (name, output) in enumerate(zip(network.outputs, outputs, strict=True)):
             if tuple(output.shape) != values[name].shape:

@@ -21,7 +21,7 @@ from oamip.decision import EVERYTHING, Budget, Decision, Measure, Scope, Scores
 from oamip.errors import BudgetError
 from oamip.network import Groups, cost_of
 
-__all__ = ["select", "threshold"]
+__all__ = ["meets", "same_counts", "select", "threshold"]
 
 Mask: TypeAlias = NDArray[np.bool_]
 
@@ -81,6 +81,25 @@ def threshold(scores: Scores, groups: Groups, tau: float, scope: Scope = EVERYTH
     if spared := int((keep & ~above).sum()):
         note += f"; {spared:,} more stay because their group must keep them"
     return Decision.of(inside, keep, scores, note)
+
+
+def same_counts(scores: Scores, groups: Groups, decision: Decision) -> Decision:
+    """Keep as many units of every group as another decision does, chosen by these scores."""
+    inside = groups.only(set(decision.keep))
+    ranking = _Ranking.of(scores, inside, EVERYTHING)
+    keep = ranking.best([int(np.count_nonzero(decision.keep[group.name])) for group in inside.groups])
+    return Decision.of(inside, keep, scores, "as many units of every layer")
+
+
+def meets(budget: Budget, groups: Groups, inside: Groups) -> Callable[[Mask], bool]:
+    """A test of whether the network meets a budget when these units of ``inside`` (a part of ``groups``) stay."""
+    if budget.per == "layer":
+        # A group of few units may be allowed less than one; select says so, here the last unit counts as enough.
+        limits = [(group.slice, max(1, budget.allowed(group.size))) for group in inside.groups]
+        return lambda keep: all(int(keep[units].sum()) <= limit for units, limit in limits)
+    count = _counter(groups, inside, budget.measure)
+    allowed = budget.allowed(count(np.ones(inside.size, dtype=np.bool_)))
+    return lambda keep: count(keep) <= allowed
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
 """From a trained network, as its owner has it, to the graph that everything else works on.
 
 `read` takes a torch module. It is copied, put into evaluation mode and double precision, and traced with torch.fx.
-Every call of the trace becomes at most one node: a layer, a pooling or a reshape is an affine node with one linear map, a sum
-or concatenation an affine node with several. Dropout and identities leave nothing. The result is evaluated beside the
-module before it is handed out; the user's own module is never touched.
+Every call of the trace becomes at most one node: a layer, an average or a reshape is an affine node with one linear
+map, a sum or concatenation an affine node with several. Dropout and identities leave nothing. The result is evaluated
+beside the module before it is handed out; the user's own module is never touched.
 
 What cannot be read is refused by name, with its place and what to write instead.
 

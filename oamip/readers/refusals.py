@@ -13,6 +13,7 @@ _SCORES = "it is not piecewise linear; let forward return the logits and apply i
 _SAMPLE = "it divides by a statistic of each sample, which is not piecewise linear; use BatchNorm"
 _PRODUCT = "it multiplies tensors that depend on the input, which is not piecewise linear"
 _INDEX = "parts of a tensor are not read yet; use a layer that gives the whole tensor"
+_PADDING = "zeros are added only by the padding of a convolution or a pooling; use that"
 _SEQUENCE = "recurrent and attention layers are not piecewise linear"
 _PRECISION = "it changes the precision, and everything is read in double precision; leave the cast out"
 _DEFAULT = "there is no rule for it; build the network from the operators listed in oamip.readers.operators"
@@ -26,7 +27,7 @@ _REMEDIES = {
     _SAMPLE: "layernorm groupnorm instancenorm1d instancenorm2d rmsnorm localresponsenorm normalize std var",
     _PRODUCT: "matmul bmm mm einsum bilinear scaleddotproductattention",
     _INDEX: "getitem chunk split narrow select indexselect stack",
-    "zeros are added only by the padding of a convolution or a pooling; use that": "pad zeropad1d zeropad2d constantpad1d constantpad2d",
+    _PADDING: "pad zeropad1d zeropad2d constantpad1d constantpad2d",
     _SEQUENCE: "rnn lstm gru multiheadattention transformer transformerencoder transformerencoderlayer embedding",
     _PRECISION: "float half bfloat16 int long bool to type",
     "use nn.BatchNorm1d or nn.BatchNorm2d, whose statistics are fixed": "batchnorm syncbatchnorm",

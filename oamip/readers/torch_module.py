@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, fx, nn
+from torch.nn.parameter import UninitializedParameter
 
 from oamip.errors import InputError, MismatchError
 from oamip.network import Affine, Network
@@ -76,14 +77,18 @@ def _private_copy(module: Any) -> nn.Module:
         raise InputError(f"read takes a torch.nn.Module written in Python, not a {type(module).__name__}")
     if isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):
         raise InputError(f"{type(module).__name__} is a wrapper; read the module inside it: module.module")
+    if hasattr(module, "_orig_mod"):
+        raise InputError("this module was compiled; read the module inside it: module._orig_mod")
+    if any(isinstance(parameter, UninitializedParameter) for parameter in module.parameters()):
+        raise InputError("a lazy layer has no weights yet; run one batch through the module first")
+    for path, part in module.named_modules():
+        if module_rule(part) is not None:
+            _refuse_computed(path, part)
     try:
         private = copy.deepcopy(module).cpu().double().eval()
     except (RuntimeError, ValueError, NotImplementedError, TypeError) as error:
         raise InputError(f"{type(module).__name__} cannot be copied to read it: {error}") from error
-    for path, part in private.named_modules():
-        if module_rule(part) is not None:
-            _refuse_computed(path, part)
-        # A hook may write into something of the user's.
+    for part in private.modules():  # a hook may write into something of the user's
         part._forward_hooks.clear()
         part._forward_pre_hooks.clear()
     for kind, tensors in (("parameter", private.named_parameters()), ("buffer", private.named_buffers())):

@@ -6,7 +6,6 @@ import inspect
 from collections.abc import Sequence
 from typing import Any
 
-import networkx as nx
 import torch
 from torch import fx
 
@@ -21,6 +20,8 @@ __all__ = ["walk"]
 
 def walk(graph: fx.Graph, draft: Draft, inputs: Sequence[Shape]) -> Network:
     """Read all calls of a graph into the draft's network.
+
+    Also calls whose result is not used: they run in the user's module, so what they add up or read must stay in step.
 
     Args:
         graph: of the draft's module.
@@ -43,7 +44,6 @@ def walk(graph: fx.Graph, draft: Draft, inputs: Sequence[Shape]) -> Network:
             draft.network.outputs = _outputs(draft, _resolved(call.args[0], draft))
         else:
             draft.values[call] = _value(draft)
-    _drop_unused(draft.network)
     return draft.network
 
 
@@ -106,16 +106,11 @@ def _outputs(draft: Draft, result: Any) -> tuple[str, ...]:
     results = result if isinstance(result, list | tuple) else (result,)
     for number, signal in enumerate(results):
         if not isinstance(signal, Signal):
+            kind = "dict" if isinstance(signal, dict) else type(signal).__name__
             raise InputError(
-                f"output {number} of {type(draft.module).__name__} is a {type(signal).__name__} and not a tensor that "
+                f"output {number} of {type(draft.module).__name__} is a {kind} and not a tensor that "
                 "depends on the input; let forward return a tensor or a tuple of tensors"
             )
     if not results:
         raise InputError(f"the forward method of {type(draft.module).__name__} returns nothing")
     return tuple(signal.node for signal in results)
-
-
-def _drop_unused(network: Network) -> None:
-    """Remove what no output depends on."""
-    used = set(network.inputs).union(network.outputs, *(nx.ancestors(network.graph, name) for name in network.outputs))
-    network.graph.remove_nodes_from([name for name in network.graph if name not in used])

@@ -28,7 +28,9 @@ def build(kind: str) -> tuple[nn.Module, tuple[int, ...]]:
     if kind == "mlp":
         return nn.Sequential(nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 4), nn.ReLU(), nn.Linear(4, 3)), (4,)
     if kind == "norm_after_relu":
-        return nn.Sequential(nn.Linear(4, 5), nn.ReLU(), nn.BatchNorm1d(5), nn.Linear(5, 4), nn.ReLU(), nn.Linear(4, 3)), (4,)
+        return nn.Sequential(
+            nn.Linear(4, 5), nn.ReLU(), nn.BatchNorm1d(5), nn.Linear(5, 4), nn.ReLU(), nn.Linear(4, 3)
+        ), (4,)
     if kind == "no_relu":
         return nn.Sequential(nn.Linear(4, 5), nn.Linear(5, 4), nn.ReLU(), nn.Linear(4, 3)), (4,)
     if kind == "max_pool":

@@ -21,8 +21,7 @@ Small = tuple[nn.Module, Groups, torch.Tensor]
 
 def masks(groups: Groups, count: int, seed: int = 0) -> list[np.ndarray]:
     rng = np.random.default_rng(seed)
-    drawn = [np.ones(groups.size, dtype=bool), *(rng.random(groups.size) < 0.6 for _ in range(count))]
-    return drawn
+    return [np.ones(groups.size, dtype=bool), *(rng.random(groups.size) < 0.6 for _ in range(count))]
 
 
 @pytest.mark.parametrize("gate", [ShiftGate(), ExactGate()], ids=["shift", "exact"])
@@ -55,7 +54,11 @@ def test_one_layer_on_samples_needs_no_rows_and_no_columns(gate: Gate) -> None:
     program = Program()
     m = program.variables("keep", groups.size, 0, 1)
     activations = embed(
-        program, groups.network, interval(groups.network, Box.of(samples, samples), groups), samples, Gates(groups, m, gate)
+        program,
+        groups.network,
+        interval(groups.network, Box.of(samples, samples), groups),
+        samples,
+        Gates(groups, m, gate),
     )
     assert list(program.blocks) == ["keep"]
     assert not program.rows
@@ -93,7 +96,9 @@ def test_relaxation_bounds_the_exact_optimum(small: Small) -> None:
     for relaxed in (False, True):
         program = Program()
         inputs = program.variables("x", box.lower.shape, box.lower, box.upper)
-        out = embed(program, groups.network, interval(groups.network, box), inputs, encoding=BigM(relaxed=relaxed)).output
+        out = embed(
+            program, groups.network, interval(groups.network, box), inputs, encoding=BigM(relaxed=relaxed)
+        ).output
         program.maximize(out[0, 0])
         values.append(solve(program).objective)
     assert values[1] >= values[0] - 1e-7

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from oamip.errors import InputError
 from oamip.network import (
@@ -110,6 +112,76 @@ def test_units_are_numbered_through_and_own_their_channels(animal):
     assert not {channel.layer for channel in channels} - set(dict(animal.module.named_modules()))
 
 
+class Tangle(nn.Module):
+    """A random network of convolutions, sums and concatenations on images of one size."""
+
+    def __init__(self, rng: np.random.Generator, steps: int = 9) -> None:
+        super().__init__()
+        self.steps: list[tuple[Any, ...]] = []
+        self.parts = nn.ModuleList()
+        widths = [2]
+        for _ in range(steps):
+            source = int(rng.integers(max(0, len(widths) - 3), len(widths)))
+            width = widths[source]
+            kind = str(rng.choice(["conv", "conv", "relu", "norm", "depthwise", "grouped", "pool", "sum", "cat"]))
+            if kind in ("sum", "cat"):
+                partners = [i for i, other in enumerate(widths) if kind == "cat" or other == width]
+                partner = int(rng.choice(partners))
+                widths.append(width + widths[partner] if kind == "cat" else width)
+                self.steps.append((kind, source, partner))
+                continue
+            parts = int(rng.choice([n for n in range(1, width + 1) if width % n == 0]))
+            out = {"conv": int(rng.integers(2, 5)), "grouped": parts * int(rng.integers(1, 4))}.get(kind, width)
+            self.parts.append(
+                {
+                    "conv": lambda w=width, o=out: nn.Conv2d(w, o, 3, padding=1),
+                    "relu": nn.ReLU,
+                    "norm": lambda w=width: nn.BatchNorm2d(w),
+                    "depthwise": lambda w=width: nn.Conv2d(w, w, 2, padding="same", dilation=2, groups=w),
+                    "grouped": lambda w=width, o=out, g=parts: nn.Conv2d(w, o, 1, groups=g),
+                    "pool": lambda: (
+                        nn.MaxPool2d(3, 1, padding=1) if rng.random() < 0.5 else nn.AvgPool2d(3, 1, padding=1)
+                    ),
+                }[kind]()
+            )
+            widths.append(out)
+            self.steps.append((len(self.parts) - 1, source))
+        self.head = nn.Linear(widths[-1] * 9, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        values = [x]
+        for what, *sources in self.steps:
+            inputs = [values[i] for i in sources]
+            values.append(
+                sum(inputs) if what == "sum" else torch.cat(inputs, 1) if what == "cat" else self.parts[what](*inputs)
+            )
+        return self.head(values[-1].flatten(1))
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_masking_equals_cutting_in_random_networks(seed):
+    rng = np.random.default_rng(seed)
+    torch.manual_seed(seed)
+    module = Tangle(rng).double().eval()
+    for part in module.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            nn.init.normal_(part.bias)
+            nn.init.normal_(part.running_mean)
+    x = torch.randn(3, 2, 3, 3, dtype=torch.float64)
+    groups = find_groups(read(module, x))
+    network, cost = groups.network, cost_of(groups)
+    for _ in range(5):
+        keep = random_keep(groups, rng)
+        small, everywhere = cut(module, groups, keep), groups.mask(keep)
+        masked = network(x.numpy(), everywhere)
+        np.testing.assert_allclose(masked, small(x).detach().numpy(), rtol=1e-9, atol=1e-9)
+        at_sites = network(x.numpy(), {name: everywhere[name] for name in groups.sites if name in everywhere})
+        np.testing.assert_array_equal(at_sites, masked)
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            small(x[:1])
+        assert cost.count(keep) == (sum(p.numel() for p in small.parameters()), counter.get_total_flops() // 2)
+
+
 def sizes(groups: Groups) -> dict[str, int]:
     return {group.name: group.size for group in groups.groups}
 
@@ -159,9 +231,7 @@ def test_a_depthwise_channel_belongs_to_its_input(zoo):
 )
 def test_frozen_layers_say_why(zoo, name, layer, reason):
     groups = zoo(name).groups
-    assert groups.frozen[layer].find("") == 0
-    with pytest.raises(AssertionError, match=reason):
-        raise AssertionError(groups.frozen[layer])
+    assert re.search(reason, groups.frozen[layer])
     assert all(layer not in group.layers for group in groups.groups)
 
 
@@ -296,3 +366,18 @@ def test_only_some_groups(zoo):
     assert (nothing.size, nothing.sites, nothing.mask(np.ones(0, dtype=bool))) == (0, (), {})
     with pytest.raises(InputError, match=r"no group '0'; there are 0\.0, 0\.4, 2"):
         whole["0"]
+
+
+def test_maps_joined_along_their_height_lose_the_same_channels() -> None:
+    """No tensor has a ragged edge: cutting channels of one part alone would make the concatenation impossible."""
+
+    class Stacked(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b, self.head = nn.Conv2d(1, 4, 3), nn.Conv2d(1, 4, 3), nn.Linear(4 * 8 * 4, 5)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.head(torch.cat([torch.relu(self.a(x)), torch.relu(self.b(x))], 2).flatten(1))
+
+    groups = find_groups(read(Stacked(), torch.rand(2, 1, 6, 6)))
+    assert [{channel.layer for channel in unit} for group in groups.groups for unit in group.units] == [{"a", "b"}] * 4

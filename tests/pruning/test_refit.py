@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn import functional
 
 from oamip.decision import Decision
-from oamip.errors import DataError, InputError
+from oamip.errors import DataError, InputError, MismatchError
 from oamip.network import Affine, Groups, find_groups
 from oamip.pruning import moments
 from oamip.pruning.coupling import COLUMNS, planned_cuts
@@ -44,7 +44,7 @@ NETS: dict[str, Callable[[], nn.Module]] = {
     "residual": Residual,
     "grouped": lambda: nn.Sequential(nn.Conv2d(1, 8, 3), nn.ReLU(), nn.Conv2d(8, 4, 3, groups=2), nn.ReLU(),
                                      nn.Flatten(), nn.Linear(64, 3)),
-    "conv1d": lambda: nn.Sequential(nn.Flatten(2), nn.Conv1d(1, 6, 3), nn.ReLU(inplace=True),
+    "conv1d": lambda: nn.Sequential(nn.ReLU(inplace=True), nn.Flatten(2), nn.Conv1d(1, 6, 3), nn.ReLU(inplace=True),
                                     nn.Conv1d(6, 5, 3, dilation=2), nn.ReLU(inplace=True), nn.Flatten(),
                                     nn.Linear(5 * 58, 3)),
 }  # fmt: skip
@@ -272,3 +272,11 @@ def test_values_that_are_not_finite_are_refused_and_leave_the_module_alone() -> 
         refit(pruned, module, x[:0], groups, decision)
     with pytest.raises(InputError, match="ridge"):
         refit(pruned, module, x, groups, decision, ridge=-1.0)
+
+
+def test_a_module_that_another_decision_made_is_refused() -> None:
+    module = _made("mlp")
+    groups = _groups(module)
+    pruned = remove(module, _samples(2), groups, Decision({"3": np.arange(7) > 0}))
+    with pytest.raises(MismatchError, match="layer '3' has 6 outputs; the decision leaves it 5"):
+        refit(pruned, module, _samples(9), groups, Decision({"1": np.arange(9) > 1, "3": np.arange(7) > 1}))

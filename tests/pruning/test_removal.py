@@ -339,57 +339,6 @@ def test_network_of_another_module_is_noticed() -> None:
         remove(module, _example(), groups, _random(groups, 1))
 
 
-class Called(nn.Module):
-    """Calls one layer twice; only ``first`` and ``last`` can lose anything."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.first, self.twice, self.last = nn.Linear(64, 6), nn.Linear(6, 6), nn.Linear(6, 5)
-        self.head = nn.Linear(5, 3)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = functional.relu(self.first(x.flatten(1)))
-        x = functional.relu(self.twice(functional.relu(self.twice(x))))
-        return self.head(functional.relu(self.last(x)))
-
-
-def test_a_module_called_twice_stays_whole_and_the_rest_can_go() -> None:
-    torch.manual_seed(0)
-    module = Called()
-    groups = _groups(module)
-    assert [group.name for group in groups.groups] == ["last"]
-    decision = Decision({"last": np.array([True, False, False, True, True])})
-    _agree(remove(module, _example(), groups, decision), groups, decision)
-
-
-class Sequence(nn.Module):
-    """A linear layer at seven positions, flattened: features are not the slow axis, which Torch-Pruning assumes."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.fc, self.head = nn.Linear(8, 5), nn.Linear(40, 3)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.head(functional.relu(self.fc(x.flatten(1, 2))).flatten(1))
-
-
-def test_what_torch_pruning_couples_wrongly_is_refused_with_both_sides() -> None:
-    torch.manual_seed(0)
-    module = Sequence()
-    groups = _groups(module)
-    decision = Decision({"fc": np.array([True, False, True, True, True])})
-    with pytest.raises(MismatchError, match=r"columns of layer 'head'.*ours lose 1, 6, 11.*Torch-Pruning's lose"):
-        remove(module, _example(), groups, decision)
-
-
-def test_grouped_convolution_that_torch_pruning_takes_for_depthwise_is_refused() -> None:
-    torch.manual_seed(0)
-    module = _conv_net(nn.Conv2d(6, 3, 3, padding=1, groups=3), channels=3)
-    groups = _groups(module)
-    with pytest.raises(MismatchError, match="layer '2'"):
-        remove(module, _example(), groups, Decision({"0": np.array([True, False])}))
-
-
 @pytest.mark.parametrize(
     "spoil",
     [lambda fc: prune.l1_unstructured(fc, "weight", amount=0.3), parametrizations.weight_norm],
@@ -442,31 +391,6 @@ def test_a_wrong_number_in_the_small_module_is_caught(monkeypatch: pytest.Monkey
     groups = _groups(module)
     _sabotage(monkeypatch, torch_pruning.pruner.function.LinearPruner, _nudge)
     with pytest.raises(MismatchError, match=r"differs from the masked network by .*so the removal is wrong"):
-        remove(module, _example(), groups, _random(groups, 1))
-
-
-def test_a_wrong_row_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    module = _made("residual")
-    groups = _groups(module)
-
-    def asked(self: object, module: nn.Module, function: object, indices: list[int]) -> object:
-        return original(self, module, function, [(i + 1) % 4 for i in indices])
-
-    original = torch_pruning.DependencyGraph.get_pruning_group
-    monkeypatch.setattr(torch_pruning.DependencyGraph, "get_pruning_group", asked)
-    with pytest.raises(MismatchError, match="our units and Torch-Pruning's differ"):
-        remove(module, _example(), groups, Decision({groups.groups[0].name: np.array([True, True, False, True])}))
-
-
-def test_a_failure_inside_torch_pruning_is_one_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    module = _made("mlp")
-    groups = _groups(module)
-
-    def broken(*_: object, **__: object) -> None:
-        raise KeyError("inside")
-
-    monkeypatch.setattr(torch_pruning.DependencyGraph, "build_dependency", broken)
-    with pytest.raises(MismatchError, match=r"cannot follow or cut the module \(KeyError: 'inside'\)"):
         remove(module, _example(), groups, _random(groups, 1))
 
 

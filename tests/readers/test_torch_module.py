@@ -6,6 +6,7 @@ import copy
 import gzip
 import warnings
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from torch.nn import functional
 from torch.nn.utils import parametrizations, prune
 
 from oamip.errors import InputError, MismatchError, UnsupportedOperator
-from oamip.network import Affine, Network
+from oamip.network import Affine, Network, find_groups
 from oamip.readers import read
 
 
@@ -70,15 +71,19 @@ def test_what_does_nothing_makes_no_node(zoo):
     assert len(zoo("mlp_with_norms").network.order) == 9  # the input and eight of ten modules
 
 
-def test_unused_calls_leave_nothing():
+def test_calls_whose_result_is_not_used_are_read_too():
+    """They run in the module, so a removal must keep them in step."""
+
     def forward(self: Any, x: Tensor) -> Tensor:
-        self.idle(x).relu()
+        x = self.first(x)
+        self.idle(x) + x
         return self.used(x)
 
-    module = Calls(forward, idle=nn.Linear(3, 4), used=nn.Linear(3, 2))
+    module = Calls(forward, first=nn.Linear(3, 4), idle=nn.Linear(4, 4), used=nn.Linear(4, 2), absent=nn.Linear(1, 1))
     network = read(module, torch.randn(1, 3))
-    assert network.order == ("x", "used")
-    assert network.extra_parameters == 16
+    assert network.output.name == "used"
+    assert network.extra_parameters == 2
+    assert find_groups(network)["first"].layers == ("first", "idle")
 
 
 def test_node_names_are_identifiers(animal):
@@ -352,13 +357,17 @@ def test_computed_weights_are_refused():
     prune.l1_unstructured(masked[0], "weight", amount=1)
     normed = nn.Sequential(parametrizations.weight_norm(nn.Linear(3, 2)))
     for module in (masked, normed):
-        with pytest.raises(InputError, match="weight of '0' is computed.*make it permanent"):
+        with pytest.raises(InputError, match=r"weight of '0' is computed.*make it permanent"):
             read(module, torch.randn(1, 3))
 
 
 def test_wrappers_and_other_objects_are_refused():
     with pytest.raises(InputError, match=r"read the module inside it: module\.module"):
         read(nn.DataParallel(nn.Linear(3, 2)), torch.randn(1, 3))
+    with pytest.raises(InputError, match=r"read the module inside it: module\._orig_mod"):
+        read(Calls(lambda _, x: x, _orig_mod=nn.Linear(3, 2)), torch.randn(1, 3))  # the shape of a compiled module
+    with pytest.raises(InputError, match="run one batch through"):
+        read(nn.Sequential(nn.LazyLinear(2)), torch.randn(1, 3))
     with pytest.raises(InputError, match="not a function"):
         read(lambda x: x, torch.randn(1, 3))
 
@@ -390,7 +399,7 @@ def weights(path: Path) -> dict[str, Tensor]:
 
 def test_accuracy_of_a_fully_connected_network(shared):
     sizes = (784, 50, 50, 10)
-    layers = [part for a, b in zip(sizes, sizes[1:], strict=False) for part in (nn.Linear(a, b), nn.ReLU())]
+    layers = [part for a, b in pairwise(sizes) for part in (nn.Linear(a, b), nn.ReLU())]
     module = nn.Sequential(*layers[:-1])
     module.load_state_dict(weights(shared / "networks" / "mnist_2_50_flattened.pyt"))
     images, labels = mnist_test(shared)

@@ -47,7 +47,7 @@ class Channelwise:
         return self._product(self.weights.T.tocsr(), y, self.in_shape)
 
     def _product(self, weights: sp.csr_array, x: Array, shape: Shape) -> Array:
-        columns = x.reshape(len(x) * self.in_shape[0], -1).T
+        columns = x.reshape(len(x) * self.in_shape[0], weights.shape[1]).T
         result: Array = np.ascontiguousarray((weights @ columns).T).reshape(len(x), *shape)
         return result
 

@@ -72,7 +72,7 @@ class Convolution:
         grouped = weight.reshape(g, out[0] // g, -1, *self.kernel)
         total = np.zeros((n, g, out[0] // g, self.positions))
         for offset, window in self._windows():
-            part = padded[(..., *window)].reshape(n, g, -1, self.positions)
+            part = padded[(..., *window)].reshape(n, g, self.in_shape[0] // g, self.positions)
             total += grouped[(..., *offset)] @ part
         return total.reshape(n, *out)
 
@@ -81,7 +81,7 @@ class Convolution:
         channels, *spatial = self.in_shape
         padded = np.zeros((n, channels, *(s + sum(p) for s, p in zip(spatial, self.padding, strict=True))))
         grouped = self.weight.reshape(g, self.out_shape[0] // g, -1, *self.kernel)
-        parts = y.reshape(n, g, -1, self.positions)
+        parts = y.reshape(n, g, self.out_shape[0] // g, self.positions)
         for offset, window in self._windows():
             back = grouped[(..., *offset)].swapaxes(1, 2) @ parts
             padded[(..., *window)] += back.reshape(n, channels, *self.out_shape[1:])

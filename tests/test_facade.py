@@ -1,0 +1,145 @@
+"""The public surface and the three-line doors."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+import oamip
+from oamip.decision import Decision
+from oamip.errors import BudgetError, DataError, InputError, UnsupportedOperator
+
+
+@pytest.fixture(scope="module")
+def task() -> tuple[nn.Module, np.ndarray, np.ndarray]:
+    torch.manual_seed(0)
+    x = torch.randn(400, 4)
+    y = (x[:, 0] > x[:, 1]).long() + (x[:, 2] > 0).long()
+    net = nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 12), nn.ReLU(), nn.Linear(12, 3))
+    optimiser = torch.optim.Adam(net.parameters(), 1e-2)
+    for _ in range(150):
+        optimiser.zero_grad()
+        nn.functional.cross_entropy(net(x), y).backward()
+        optimiser.step()
+    return net.eval(), x.numpy(), y.numpy()
+
+
+def test_everything_public_is_there() -> None:
+    assert oamip.__all__ == sorted(oamip.__all__, key=lambda name: (not name[0].isupper(), name))
+    for name in oamip.__all__:
+        assert getattr(oamip, name) is not None
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = oamip.nothing
+
+
+def test_import_is_light() -> None:
+    code = "import sys, oamip; assert not {'torch', 'numpy', 'scipy', 'highspy'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_prune_leaves_the_module_alone_and_keeps_its_class(task) -> None:
+    net, x, y = task
+    before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+    result = oamip.prune(net, (x, y), budget="units=0.5", scoring=oamip.Scoring(samples=30), baselines=("random",))
+    assert type(result.module) is type(net)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in net.state_dict().items())
+    assert result.report.result.measured.units == 14
+    assert result.solution is not None
+    assert result.solution.verified
+    assert result.report.result.measured.score > 0.6
+
+
+def test_any_kind_of_data_will_do(task) -> None:
+    net, x, y = task
+    dataset = TensorDataset(torch.from_numpy(x), torch.from_numpy(y))
+    for data in ((torch.from_numpy(x), torch.from_numpy(y)), dataset, DataLoader(dataset, batch_size=32)):
+        result = oamip.prune(net, data, budget="params=0.6", scoring="l2", refit=False)
+        assert result.report.result.measured.params <= 0.6 * result.report.original.params
+
+
+def test_equal_seeds_give_equal_results(task) -> None:
+    net, x, y = task
+    scoring = oamip.Scoring(samples=20)
+    one, two, three = (
+        oamip.prune(net, (x, y), budget="units=0.5", scoring=scoring, epochs=1, seed=seed).module for seed in (0, 0, 1)
+    )
+    same = [torch.equal(a, b) for a, b in zip(one.parameters(), two.parameters(), strict=True)]
+    assert all(same)
+    assert not all(
+        a.shape == b.shape and torch.equal(a, b) for a, b in zip(one.parameters(), three.parameters(), strict=True)
+    )
+
+
+def test_scores_are_cut_as_often_as_wanted(task) -> None:
+    net, x, y = task
+    scores = oamip.score(net, (x, y), scoring=oamip.Scoring(samples=30))
+    for keep in (0.75, 0.5, 0.25):
+        result = oamip.prune(net, (x, y), budget=oamip.Budget("units", keep), scores=scores, refit=False)
+        assert result.report.result.measured.units == int(keep * 28)
+        assert result.solution is None
+
+
+def test_baselines_meet_the_same_budget(task) -> None:
+    net, x, y = task
+    report = oamip.prune(
+        net, (x, y), budget="macs=0.5", scoring="jacobian", baselines=("l1", "random"), refit=False
+    ).report
+    assert all(row.measured.macs <= 0.5 * report.original.macs for row in report.rows[1:])
+
+
+def test_threshold_keeps_equal_counts_for_the_baselines(task) -> None:
+    net, x, y = task
+    result = oamip.prune(net, (x, y), threshold=0.5, scoring=oamip.Scoring(samples=30), baselines=("l2",), refit=False)
+    assert len({row.measured.params for row in result.report.rows[1:]}) == 1
+
+
+def test_strangers_formulations_are_found_and_may_decide_by_themselves(task, monkeypatch) -> None:
+    import oamip.pruning.pipeline as pipeline
+
+    net, x, y = task
+
+    class FirstHalf:
+        def __init__(self, groups, x, y, request):
+            self.groups = groups
+
+        def program(self):
+            program = oamip.Program()
+            keep = program.variables("keep", self.groups.size, domain="binary")
+            for number, group in enumerate(self.groups.groups):
+                program.add(f"half_{number}", keep[group.slice].sum() == group.size // 2)
+            program.minimize((keep * np.arange(self.groups.size)).sum())
+            return program
+
+        def interpret(self, solution):
+            return Decision.of(self.groups, solution["keep"] > 0.5)
+
+    monkeypatch.setattr(pipeline, "find_formulation", lambda name: FirstHalf)
+    result = oamip.prune(net, (x, y), scoring="first-half")
+    assert [mask.tolist() for mask in result.decision.keep.values()] == [
+        [True] * 8 + [False] * 8,
+        [True] * 6 + [False] * 6,
+    ]
+
+
+def test_clear_refusals(task) -> None:
+    net, x, y = task
+    with pytest.raises(BudgetError, match="say how much to keep"):
+        oamip.prune(net, (x, y))
+    with pytest.raises(DataError, match="no labels"):
+        oamip.prune(net, x, budget="units=0.5")
+    with pytest.raises(InputError, match="no formulation 'magic'"):
+        oamip.prune(net, (x, y), budget="units=0.5", scoring="magic")
+    with pytest.raises(DataError, match="outputs"):
+        oamip.prune(net, (x, np.arange(400) % 7), budget="units=0.5")
+    with pytest.raises(DataError, match="choose 4000"):
+        oamip.prune(net, (x, y), budget="units=0.5", scoring=oamip.Scoring(samples=4000))
+    with pytest.raises(UnsupportedOperator, match="SiLU at '1'"):
+        oamip.prune(nn.Sequential(nn.Linear(4, 3), nn.SiLU(), nn.Linear(3, 3)), (x, y), budget="units=0.5")
+    with pytest.raises(InputError, match="shape"):
+        oamip.prune(nn.Sequential(nn.Linear(5, 3), nn.ReLU(), nn.Linear(3, 3)), (x, y), budget="units=0.5")
