@@ -1,23 +1,24 @@
 """A formulation of your own, in forty lines, on any backend and solver: the fewest units that still get samples right.
 
-For networks with one or two small hidden layers. Every sample's true class must win by a margin, whatever units are
+For small networks. Every sample's true class must win by a margin, whatever units are
 switched off; binary gates, exact. What is written here is the whole of it: no solver and no modelling language occurs.
 """
 
 import numpy as np
 import torch
+from torch import nn
 
 import oamip
 from oamip.bounds import Box, interval
 from oamip.data import load
 from oamip.formulations import Gates, embed
 from oamip.gates import ExactGate
-from oamip.models import open_model
+from oamip.models import train
 from oamip.program import Program
 
 
 class FewestUnits:
-    def __init__(self, groups, x, y, margin=0.0):
+    def __init__(self, groups, x, y, margin=0.01):
         self.groups, self.x, self.y, self.margin = groups, x, y, margin
 
     def program(self):
@@ -38,15 +39,17 @@ class FewestUnits:
 
 
 torch.set_num_threads(1)
+torch.manual_seed(0)
 data = load("digits")
-network = oamip.read(open_model("digits-mlp", data=data, epochs=10), torch.from_numpy(data.train.x[:2]))
-groups = oamip.find_groups(network).only(["1"])  # the first hidden layer
-right = np.flatnonzero(network(data.score.x).argmax(1) == data.score.y)[:8]
+module = train(nn.Sequential(nn.Flatten(), nn.Linear(64, 24), nn.ReLU(), nn.Linear(24, 10)), data, epochs=15)
+network = oamip.read(module, torch.from_numpy(data.train.x[:2]))
+groups = oamip.find_groups(network)
+right = np.flatnonzero(network(data.score.x).argmax(1) == data.score.y)[:30]
 question = FewestUnits(groups, data.score.x[right].astype(float), data.score.y[right])
 for backend in ("matrix", "pyomo"):
     solution = oamip.solve(question.program(), oamip.Options(time_limit=60), backend=backend)
     decision = question.interpret(solution)
     kept = decision.flat(groups)
-    print(f"{backend}: {kept.sum()} of {kept.size} units, bound {solution.bound:.0f}, {solution.reason}")
+    print(f"{backend}: {kept.sum()} of {kept.size} units, bound {solution.bound:.1f}, {solution.reason}")
     masked = network(data.score.x[right], groups.mask(kept))
     assert (masked.argmax(1) == data.score.y[right]).all()  # the network itself agrees

@@ -25,7 +25,8 @@ app = App(
 app.command(
     "oamip.commands.prune:prune",
     name="prune",
-    help="Make a trained network smaller, and report on it.\n\nFor example: oamip prune lenet5 --data mnist --data-dir data --budget units=0.5 --epochs 1 --out pruned",
+    help="Make a trained network smaller, and report on it.\n\n"
+    "For example: oamip prune lenet5 --data mnist --data-dir data --budget units=0.5 --epochs 1 --out pruned",
 )
 app.command("oamip.commands.score:score", name="score", help="Score the units of a network; cut later, often.")
 app.command(

@@ -58,10 +58,12 @@ class MissingDependency(OamipError):
         package: the import name that was looked for.
         purpose: what needs it.
         extra: the extra of oamip that installs it.
+        install: the exact command, where no extra of oamip does it.
     """
 
-    def __init__(self, package: str, purpose: str, extra: str) -> None:
-        super().__init__(f"{purpose} needs the package '{package}': pip install 'oamip[{extra}]'")
+    def __init__(self, package: str, purpose: str, extra: str = "", *, install: str = "") -> None:
+        command = install or f"pip install 'oamip[{extra}]'"
+        super().__init__(f"{purpose} needs the package '{package}': {command}")
 
 
 class MismatchError(OamipError):

@@ -203,9 +203,11 @@ def evaluating(module: nn.Module) -> Iterator[None]:
 def outputs(module: nn.Module, split: Split, batch: int = 1000) -> NDArray[np.float64]:
     """What a network gives for all samples, in evaluation mode: (n, *output shape), its mode and hooks left alone."""
     like = next(module.parameters(), torch.empty(0))
-    x = torch.from_numpy(split.x)
+    parts = []
     with evaluating(module):
-        parts = [module(part.to(like.device, like.dtype)).double().cpu().numpy() for part in x.split(batch)]
+        for start in range(0, len(split), batch):
+            x = torch.from_numpy(split.x[start : start + batch]).to(like.device, like.dtype)
+            parts.append(module(x).double().cpu().numpy())
     return np.concatenate(parts)
 
 

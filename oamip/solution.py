@@ -14,7 +14,7 @@ from typing import Literal, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from oamip.errors import SolveError
+from oamip.errors import InfeasibleProgram, SolveError
 from oamip.options import Options
 from oamip.program import Expression, Program, Verdict
 
@@ -113,10 +113,24 @@ class Solution:
         """The values of one block, in its shape.
 
         Raises:
+            InfeasibleProgram: the program has no feasible point; names the rows that clash.
             SolveError: no point is held, or there is no such block.
         """
+        if self.reason == "infeasible":
+            clash = (
+                f"these cannot hold together: {', '.join(self.clash)}"
+                if self.clash
+                else "which rows clash is not known"
+            )
+            raise InfeasibleProgram(
+                f"the program is infeasible ({self.solver} through {self.backend}): {clash}", self.clash
+            )
         if self.held == "none":
-            raise SolveError(f"the solve stopped with '{self.reason}' and holds no point, so '{block}' has no values")
+            notes = "".join(f"; {warning}" for warning in self.warnings)
+            raise SolveError(
+                f"{self.solver} stopped with '{self.reason}' after {self.seconds.total:.1f} s and holds no point; "
+                f"raise the time limit, or ask for less{notes}"
+            )
         if block not in self.values:
             raise SolveError(f"no block '{block}' in this solution; it has {', '.join(self.values)}")
         return self.values[block]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -139,7 +140,7 @@ def open_pruning(model: str, source: Source, way: Way, units: Units, tell: Calla
         gap_relative=way.gap,
         threads=way.threads,
         seed=source.seed,
-        **({} if way.time_limit is None else {"time_limit": way.time_limit}),
+        time_limit=math.inf if way.time_limit is None else way.time_limit,
     )
     solve = solver_for(way.backend, way.solver)
     tell(f"loading {source.data}")

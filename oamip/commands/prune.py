@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from oamip.commands.flags import Importance, Model, Source, Units, Way, console, open_pruning, progress
 
 if TYPE_CHECKING:
+    from oamip.decision import Scores
     from oamip.formulations.importance import ImportanceOptions
     from oamip.pruning.pipeline import Result
 
@@ -106,7 +107,7 @@ def _baselines(text: str) -> tuple[str, ...]:
     return names
 
 
-def _scores(path: Path) -> object:
+def _scores(path: Path) -> Scores:
     from oamip.decision import Decision
     from oamip.errors import InputError
 

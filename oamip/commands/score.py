@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from oamip.commands.flags import Importance, Model, Source, Units, Way, open_pruning, progress
+
+if TYPE_CHECKING:
+    from oamip.decision import Decision
+    from oamip.solution import Solution
 
 __all__ = ["score"]
 
@@ -25,6 +30,8 @@ def score(
         out: file for the scores (a decision that keeps everything, with its scores).
         budget: look ahead to this budget: --steps auto then takes steps when it asks for many units.
     """
+    import numpy as np
+
     from oamip.commands.prune import importance_options
     from oamip.decision import Budget, Decision
 
@@ -37,26 +44,18 @@ def score(
         answer, solution = job.score(Scoring(way.formulation, way.samples, way.by_class, way.steps), options, wanted)
         if not isinstance(answer, Decision):
             groups = job.scoped
-            answer = Decision({g.name: _all(g.size) for g in groups.groups}, answer, "scores only: keeps every unit")
+            everything = np.ones(groups.size, dtype=np.bool_)
+            answer = Decision.of(groups, everything, answer, "scores only: keeps every unit")
         answer.save(out)
     _show(answer, solution, out)
 
 
-def _all(size: int) -> object:
-    import numpy as np
-
-    return np.ones(size, dtype=np.bool_)
-
-
-def _show(decision: object, solution: object, out: Path) -> None:
+def _show(decision: Decision, solution: Solution | None, out: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from oamip.decision import Decision
     from oamip.pruning.report import SolverFacts
-    from oamip.solution import Solution
 
-    assert isinstance(decision, Decision)
     screen = Console()
     if decision.scores is not None:
         table = Table(title=f"Scores by {decision.scores.method}", title_justify="left")
@@ -66,6 +65,6 @@ def _show(decision: object, solution: object, out: Path) -> None:
             low, middle, high = (f"{q:.4g}" for q in (min(values), sorted(values)[len(values) // 2], max(values)))
             table.add_row(name, str(len(values)), low, middle, high)
         screen.print(table)
-    if isinstance(solution, Solution):
+    if solution is not None:
         screen.print(str(SolverFacts.of(solution)), highlight=False)
     screen.print(f"Written to {out}; cut with: oamip prune ... --scores {out} --budget units=0.5", highlight=False)

@@ -165,22 +165,22 @@ class Pruning:
         Returns:
             Scores (or the decision of a formulation that decides by itself), and the last solution.
         """
-        scoring, importance = scoring or Scoring(), self._importance(importance)
+        scoring, importance, scoped = scoring or Scoring(), self._importance(importance), self.scoped
         try:
             make = find_formulation(scoring.formulation)
         except InputError:
             if scoring.formulation not in BASELINES:
                 raise
             return self._baseline(scoring.formulation, scoring.samples), None
-        x, y = self.samples(scoring.samples or self._few(importance))
-        self._tell(f"scoring {self.scoped.size} units on {len(x)} samples: {scoring.formulation}")
+        x, y = self.samples(scoring.samples or self._default_samples(importance))
+        self._tell(f"scoring {scoped.size} units on {len(x)} samples: {scoring.formulation}")
         request = Request(
             importance,
             scoring.by_class,
             None if scoring.steps == "once" or (budget is None and scoring.steps == "auto") else scoring.steps,
             budget.per if budget else "global",
             self._share(budget),
-            None if budget is None else meets(budget, self.groups, self.scoped),
+            None if budget is None else meets(budget, self.groups, scoped),
             self.progress,
         )
         answers: list[Solution] = []
@@ -189,19 +189,30 @@ class Pruning:
             answers.append(self.solve(program, options or self.options))
             return answers[-1]
 
-        scores = score(make(self.scoped, x, y, request), solve)
+        scores = score(make(scoped, x, y, request), solve)
         return scores, answers[-1] if answers else None
 
     def samples(self, count: int) -> tuple[NDArray[np.float64], NDArray[Any] | None]:
         """``count`` samples of ``data.score`` by seed, class-balanced, among those that the network gets right."""
         split = self.data.score
-        correct = self._predictions == split.y if split.labelled else None
-        chosen = split.take(choose(split, count, seed=self.seed, classes=self.data.classes, correct=correct))
+        chosen = split.take(choose(split, count, seed=self.seed, classes=self.data.classes, correct=self._correct))
         return chosen.x.astype(np.float64), chosen.y
 
     @cached_property
-    def _predictions(self) -> NDArray[np.int64]:
-        return outputs(self.module, self.data.score).argmax(axis=1)
+    def _correct(self) -> Mask | None:
+        """Which samples of ``data.score`` the network gets right; ``None`` for all of them.
+
+        That is so without class labels, and where some class is never right: it must be heard all the same.
+        """
+        split = self.data.score
+        if split.y is None or not split.labelled:
+            return None
+        right: Mask = outputs(self.module, split).argmax(axis=1) == split.y
+        unheard = sorted(set(split.y.tolist()) - set(split.y[right].tolist()))
+        if unheard:
+            _log.warning("the network gets no sample of class %s right; scoring on wrong ones too", unheard[0])
+            return None
+        return right
 
     def _importance(self, importance: ImportanceOptions | None) -> ImportanceOptions:
         """The options, with the squared loss where the data is a regression and nothing else was said."""
@@ -210,12 +221,18 @@ class Pruning:
         regression = self.data.train.y is not None and not self.data.train.labelled
         return ImportanceOptions(loss="squared") if regression else ImportanceOptions()
 
-    def _few(self, importance: ImportanceOptions) -> int:
-        wanted = 200 if importance.bounds == "linear" else self.data.classes or 10
-        return min(wanted, len(self.data.score))
+    def _default_samples(self, importance: ImportanceOptions) -> int:
+        """200, or one of each class for a program with a row per activation; fewer where the data has not enough."""
+        classes, split = self.data.classes or 1, self.data.score
+        wanted = 200 if importance.bounds == "linear" else max(10, classes)
+        if split.y is None or not split.labelled:
+            return min(wanted, len(split))
+        heard = split.y if self._correct is None else split.y[self._correct]
+        rarest = int(np.bincount(heard, minlength=classes).min())
+        return max(1, min(wanted, rarest * classes))
 
     def _baseline(self, name: str, count: int | None = None) -> Scores:
-        x, y = self.samples(count or self._few(ImportanceOptions()))
+        x, y = self.samples(count or self._default_samples(ImportanceOptions()))
         return baseline(name, self.groups.network, self.scoped, x, y, seed=self.seed)
 
     def _share(self, budget: Budget | None) -> float | None:
