@@ -10,7 +10,7 @@ CORE_STAMP := $(VENV)/.installed-core
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIPARGS) -c constraints.txt
 
 demo: $(CORE_STAMP)
-	$(BIN)/oamip prune digits-mlp --data digits --budget units=0.5/layer --epochs 1 --baselines l2,jacobian,random --out runs/demo
+	$(BIN)/oamip prune digits-cnn --data digits --budget params=0.4 --epochs 5 --baselines l2,jacobian,random --out runs/demo
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -q -n 2 -m "not slow" --durations=10

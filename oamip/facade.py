@@ -12,6 +12,7 @@ from oamip.data import as_data
 from oamip.decision import Budget, Decision, Scope, Scores
 from oamip.formulations.importance import ImportanceOptions
 from oamip.options import Options
+from oamip.pruning.finetune import LEARNING_RATE
 from oamip.pruning.pipeline import Pruning, Result, Scoring
 from oamip.solving import solver_for
 
@@ -35,7 +36,7 @@ def prune(
     refit: bool = True,
     refit_samples: int = 2000,
     epochs: int = 0,
-    learning_rate: float = 1e-3,
+    learning_rate: float = LEARNING_RATE,
     baselines: tuple[str, ...] = (),
     seed: int = 0,
     name: str = "",

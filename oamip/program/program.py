@@ -7,7 +7,6 @@ form (`Program.compile`) is what every backend must agree with.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 

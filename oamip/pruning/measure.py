@@ -7,6 +7,10 @@ parameters and buffers, not of a file; time is the median of repeated forward pa
 
 from __future__ import annotations
 
+import math
+import statistics
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -21,7 +25,7 @@ from oamip.data import Split
 from oamip.errors import DataError
 from oamip.models import accuracy, evaluating, mean_squared_error
 
-__all__ = ["Measured", "measure"]
+__all__ = ["Measured", "latencies", "measure"]
 
 Metric: TypeAlias = Literal["accuracy", "mse"]
 
@@ -67,7 +71,7 @@ def measure(
     units: int | None = None,
     batch: int = 32,
     threads: int = 1,
-    seconds: float = 0.2,
+    rounds: int = 5,
 ) -> Measured:
     """Measure a module in evaluation mode, where it is; its mode is restored.
 
@@ -78,7 +82,7 @@ def measure(
         units: removable units that are left; only noted.
         batch: samples in each forward pass that is timed.
         threads: torch's, while timing.
-        seconds: how long to time.
+        rounds: of timing, a tenth of a second each; 0 leaves the time open (NaN).
 
     Raises:
         DataError: there are no samples or no targets, or the targets do not fit the output.
@@ -98,7 +102,7 @@ def measure(
             params=sum(parameter.numel() for parameter in module.parameters()),
             macs=_flops(module, some[:1]) // 2,
             bytes=sum(t.numel() * t.element_size() for t in (*module.parameters(), *module.buffers())),
-            seconds=_latency(module, some, threads, seconds),
+            seconds=latencies([module], some, threads=threads, rounds=rounds)[0],
             batch=batch,
             threads=threads,
             device=str(like.device),
@@ -113,6 +117,24 @@ def _flops(module: nn.Module, sample: torch.Tensor) -> int:
     return int(counter.get_total_flops())
 
 
-def _latency(module: nn.Module, x: torch.Tensor, threads: int, seconds: float) -> float:
-    timer = Timer("module(x)", globals={"module": module, "x": x}, num_threads=threads)
-    return float(timer.blocked_autorange(min_run_time=seconds).median)
+def latencies(modules: Sequence[nn.Module], x: torch.Tensor, *, threads: int = 1, rounds: int = 5) -> list[float]:
+    """Median wall seconds of one forward pass of ``x`` through each module, timed in turns, a tenth of a second each.
+
+    Args:
+        modules: in evaluation mode while timed; their modes are restored.
+        x: a batch (n, *shape); it is taken to each module's device and precision first.
+        threads: torch's, while timing.
+        rounds: how often each module has its turn; 0 gives NaN.
+    """
+    timers = []
+    for module in modules:
+        like = next(module.parameters(), torch.empty(0))
+        timers.append(Timer("module(x)", globals={"module": module, "x": x.to(like)}, num_threads=threads))
+    times: list[list[float]] = [[] for _ in modules]
+    with ExitStack() as stack:
+        for module in modules:
+            stack.enter_context(evaluating(module))
+        for _ in range(rounds):
+            for timer, mine in zip(timers, times, strict=True):
+                mine.append(float(timer.blocked_autorange(min_run_time=0.1).median))
+    return [statistics.median(mine) if mine else math.nan for mine in times]

@@ -7,9 +7,10 @@ Scoring uses ``data.score``, refit and fine-tuning use ``data.train``, the repor
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -28,11 +29,11 @@ from oamip.network import Groups, cost_of, find_groups
 from oamip.options import Options
 from oamip.program import Program
 from oamip.pruning.baselines import BASELINES, baseline
-from oamip.pruning.finetune import finetune
-from oamip.pruning.measure import measure
+from oamip.pruning.bench import Bench
+from oamip.pruning.finetune import LEARNING_RATE, finetune
 from oamip.pruning.refit import refit
 from oamip.pruning.removal import remove
-from oamip.pruning.report import Report, Row, SolverFacts, Stage, group_counts, versions
+from oamip.pruning.report import Report, SolverFacts, group_counts, versions
 from oamip.pruning.scoring import Request, find_formulation, score
 from oamip.pruning.selection import meets, same_counts, select, threshold
 from oamip.readers import read, saved
@@ -88,8 +89,6 @@ class Result:
         Raises:
             UnsupportedOperator: the module uses an operator that the file format does not know.
         """
-        import json
-
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         self.decision.save(folder / "decision.json")
@@ -275,7 +274,7 @@ class Pruning:
         refitting: bool = True,
         refit_samples: int = 2000,
         epochs: int = 0,
-        learning_rate: float = 1e-3,
+        learning_rate: float = LEARNING_RATE,
         baselines: tuple[str, ...] = (),
     ) -> Result:
         """Score (unless scores or a decision are given), decide, remove, refit, fine-tune, and measure every stage."""
@@ -288,61 +287,66 @@ class Pruning:
             decision = self.decide(answer, budget, tau)
         if not decision.removed:
             raise BudgetError(f"nothing would be removed: {decision.note or 'the decision keeps every unit'}")
-        rows = [self._row("reference", "", self.module, None)]
+        bench = Bench(self.data.test)
+        bench.add("reference", "", self.module, self.groups.size)
         name = decision.scores.method.split(" ")[0] if decision.scores and decision.scores.method else "decision"
-        small, stages = self._shrink(name, decision, refitting, refit_samples)
-        rows += stages
+        fit = self._refit_data(refit_samples) if refitting else None
+        small = self._shrink(bench, name, decision, fit)
         if epochs:
-            small = self._finetune(small, epochs, learning_rate)
-            rows.append(self._row(name, "fine-tuned", small, decision))
-        for other_name in baselines:
-            theirs = self._baseline(other_name)
-            other = (
-                same_counts(theirs, self.groups, decision)
-                if budget is None
-                else select(theirs, self.groups, budget, self.scope)
-            )
-            rows += [
-                replace(row, baseline=True) for row in self._shrink(other_name, other, refitting, refit_samples)[1]
-            ]
+            self._finetune(small, epochs, learning_rate)
+            bench.add(name, "fine-tuned", small, self._left(decision))
+        for simple in baselines:
+            theirs = self._baseline(simple)
+            if budget is not None:
+                other = select(theirs, self.groups, budget, self.scope)
+            else:
+                other = same_counts(theirs, self.groups, decision)
+            self._shrink(bench, simple, other, fit, baseline=True)
+        self._tell("measuring times")
         report = Report(
             self.name,
-            rows,
+            bench.rows(),
             method=decision.scores.method if decision.scores else "a given decision",
             budget=str(budget) if budget else (f"threshold {tau:g}" if tau is not None else ""),
             data=self.data.describe(),
             seed=self.seed,
             groups=group_counts(self.groups, decision),
             solver=SolverFacts.of(solution) if solution else None,
-            versions=versions(*([solution.solver] if solution else [])),
+            versions=versions(),
         )
         return Result(small, decision, report, solution, self.example_input)
 
-    def _shrink(self, name: str, decision: Decision, refitting: bool, samples: int) -> tuple[nn.Module, list[Row]]:
-        """Remove (and refit), measured after each."""
+    def _shrink(
+        self, bench: Bench, name: str, decision: Decision, fit: NDArray[np.float32] | None, *, baseline: bool = False
+    ) -> nn.Module:
+        """Remove, and refit on ``fit``, measured after each."""
         self._tell(f"removing {decision.removed} units ({name})")
-        proof = self.data.score.x[:16]
-        small = remove(self.module, self.example_input, self.groups, decision, samples=proof)
-        rows = [self._row(name, "removed", small, decision)]
-        if refitting:
+        small = remove(self.module, self.example_input, self.groups, decision, samples=self.data.score.x[:16])
+        bench.add(name, "removed", small, self._left(decision), baseline=baseline)
+        if fit is not None:
             self._tell(f"refitting ({name})")
-            count = min(samples, len(self.data.train))
-            chosen = np.random.default_rng(self.seed).choice(len(self.data.train), count, replace=False)
-            refit(small, self.module, self.data.train.x[np.sort(chosen)], self.groups, decision)
-            rows.append(self._row(name, "refit", small, decision))
-        return small, rows
+            refit(small, self.module, fit, self.groups, decision)
+            bench.add(name, "refit", small, self._left(decision), baseline=baseline)
+        return small
 
-    def _finetune(self, small: nn.Module, epochs: int, learning_rate: float) -> nn.Module:
-        self._tell(f"fine-tuning for {epochs} epoch{'s' * (epochs > 1)}")
+    def _refit_data(self, count: int) -> NDArray[np.float32]:
+        """So many training samples by seed, or all of them."""
+        total = len(self.data.train)
+        chosen = np.random.default_rng(self.seed).choice(total, min(count, total), replace=False)
+        return self.data.train.x[np.sort(chosen)]
+
+    def _finetune(self, small: nn.Module, epochs: int, learning_rate: float) -> None:
         train = self.data.train
         if train.y is None:
             raise DataError("fine-tuning needs labels, and the data has none: drop epochs")
-        return finetune(small, train.x, train.y, epochs=epochs, learning_rate=learning_rate, seed=self.seed)
 
-    def _row(self, name: str, stage: Stage, module: nn.Module, decision: Decision | None) -> Row:
-        kept = self.groups.size if decision is None else self.groups.size - decision.removed
-        test = self.data.test
-        return Row(name, stage, measure(module, test.x, test.y, units=kept))
+        def told(epoch: int, total: int, loss: float) -> None:
+            self._tell(f"fine-tuning: epoch {epoch}/{total}, loss {loss:.4f}")
+
+        finetune(small, train.x, train.y, epochs=epochs, learning_rate=learning_rate, seed=self.seed, progress=told)
+
+    def _left(self, decision: Decision) -> int:
+        return self.groups.size - decision.removed
 
     def _tell(self, text: str) -> None:
         _log.info("%s", text)

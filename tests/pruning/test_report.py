@@ -29,7 +29,7 @@ def module() -> nn.Sequential:
 
 
 def test_parameters_macs_and_bytes_are_those_of_the_layers() -> None:
-    measured = measure(module(), np.zeros((5, 3, 8, 8)), np.zeros(5, int), units=16, seconds=0.001)
+    measured = measure(module(), np.zeros((5, 3, 8, 8)), np.zeros(5, int), units=16, rounds=1)
     assert measured.params == 16 * 27 + 16 + 2 * 16 + 4 * 576 + 4
     assert measured.macs == 16 * 27 * 36 + 4 * 576
     assert measured.flops == 2 * measured.macs
@@ -46,7 +46,7 @@ def test_accuracy_is_that_of_the_module_in_evaluation_mode(dtype: torch.dtype) -
     net.train()
     net[1].eval()
     before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
-    measured = measure(net, x.numpy(), y, seconds=0.001)
+    measured = measure(net, x.numpy(), y, rounds=1)
     assert (measured.metric, measured.score) == ("accuracy", 0.75)
     assert [part.training for part in net] == [True, False, True, True, True]
     assert all(torch.equal(tensor, before[name]) for name, tensor in net.state_dict().items())
@@ -55,7 +55,7 @@ def test_accuracy_is_that_of_the_module_in_evaluation_mode(dtype: torch.dtype) -
 def test_real_targets_give_the_mean_squared_error() -> None:
     net, x = nn.Linear(4, 2), np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32)
     outputs = net(torch.from_numpy(x)).detach().numpy()
-    measured = measure(net, x, (outputs + np.array([1.0, 3.0])).astype(np.float32), seconds=0.001)
+    measured = measure(net, x, (outputs + np.array([1.0, 3.0])).astype(np.float32), rounds=1)
     assert measured.metric == "mse"
     assert measured.score == pytest.approx(5.0)
     assert measured.macs == 8
@@ -63,7 +63,7 @@ def test_real_targets_give_the_mean_squared_error() -> None:
 
 def test_timing_leaves_the_number_of_threads_as_it_was() -> None:
     before = torch.get_num_threads()
-    measured = measure(nn.Linear(2, 2), np.zeros((1, 2)), np.zeros(1, int), batch=7, threads=1, seconds=0.001)
+    measured = measure(nn.Linear(2, 2), np.zeros((1, 2)), np.zeros(1, int), batch=7, threads=1, rounds=1)
     assert measured.batch == 7
     assert torch.get_num_threads() == before
 

@@ -1,0 +1,229 @@
+"""The cut loop: programs with convex epigraphs on any solver of (mixed-integer) linear programs.
+
+The master replaces ``f(u) ≤ t`` by tangents ``f(u⁰) + ∇f(u⁰)ᵀ(u − u⁰) ≤ t``. It is a relaxation, so its bound is one
+of the program too; its point, raised onto the epigraphs, is a point of the program (Kelley 1960; Duran and Grossmann
+1986).
+Linear rounds come first, since a tangent is a tangent whatever the integers are; then rounds with integers.
+
+What made it fast and steady, measured on cross-entropy programs of 100 × 300 and 200 × 500 (samples × columns):
+
+* a line search between incumbent and master point, and the tangent taken `SHARE` of the way to the latter wherever
+  that still cuts the master point off deeply (Franc and Sonnenburg 2008): a quarter fewer rounds, and less time;
+* tangents that were slack for some linear rounds are taken out: two to four times faster;
+* the objective is scaled until its largest cost is about 1: with costs of 1/samples the dual simplex method cycled for
+  tens of seconds or ended with dual infeasibilities near the optimum; with costs of 1 it never did.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oamip.options import Options, Progress
+from oamip.program import StandardForm
+from oamip.solution import Reason
+from oamip.solving.driver import Driver
+from oamip.solving.epigraphs import Epigraphs, Point
+from oamip.solving.incumbent import Incumbent
+from oamip.solving.master import Master
+from oamip.solving.outcome import Outcome
+
+__all__ = ["Refined", "solve_with_cuts"]
+
+Vector: TypeAlias = NDArray[np.float64]
+
+SHARE = 0.7  # of the way from the incumbent to the master point at which tangents are taken
+DEPTH = 0.1  # such a tangent must cut at least this share of the violation off, or the master point's own is taken
+EXCESS = 1e-9  # violation of an epigraph that is cut
+ROUGH = 1e-4  # relative gap at which the linear rounds end when integers are still to come
+STALL = 12  # rounds without progress of bound or incumbent
+
+
+@dataclass(frozen=True)
+class Refined:
+    """What the loop ends with: its outcome, the last master (a linear form), its tangents, rounds, tangents in all."""
+
+    outcome: Outcome
+    master: StandardForm
+    live: int
+    rounds: int
+    cuts: int
+
+
+def solve_with_cuts(form: StandardForm, driver: Driver, options: Options) -> Refined:
+    """Solve a form with epigraphs by tangents over a session of ``driver``, within one time limit for all of it.
+
+    The reason is ``optimal`` once incumbent and bound are within the gap that was asked for, and ``gap_limit``, with a
+    warning, when tangents bring them no closer.
+    """
+    scale = _scale(form)
+    loop = _Loop(replace(form, cost=form.cost * scale, constant=form.constant * scale), driver, options, scale)
+    master = loop.master
+    with master.session:
+        outcome = loop.outcome(loop.run())
+        linear = replace(master.session.form, cost=form.cost, constant=form.constant, integer=form.integer)
+    return Refined(outcome, linear, master.live, master.rounds, master.cuts)
+
+
+def _scale(form: StandardForm) -> float:
+    """A power of two that brings the largest cost to about 1, so that scaling rounds nothing."""
+    largest = float(np.abs(form.cost).max(initial=0.0))
+    return 2.0 ** -math.floor(math.log2(largest)) if 0 < largest < math.inf else 1.0
+
+
+class _Loop:
+    """The state of one loop. Incumbent and bound are turned so that less is better: ``bound ≤ optimum ≤ value``."""
+
+    def __init__(self, form: StandardForm, driver: Driver, options: Options, scale: float) -> None:
+        self.form, self.options, self.scale = form, options, scale
+        self.sign = 1.0 if form.sense == "min" else -1.0
+        self.epigraphs = Epigraphs(form)
+        self.best = Incumbent(form, self.epigraphs)
+        self.bound = -math.inf
+        # Stops and progress are about the loop's own incumbent and bound, not about the master's.
+        progress = self._within_master if options.progress else None
+        inner = options.with_(start=None, stop_at_objective=None, stop_at_bound=None, progress=progress)
+        self.master = Master(form, driver, options, inner)
+
+    def run(self) -> Reason:
+        start, master = self.options.start, self.master
+        if start is not None and np.isfinite(start).all():
+            self.best.offer(self.epigraphs.at(np.asarray(start, dtype=np.float64)))
+        master.add(*self.epigraphs.anchors(first=True))
+        if not self.form.integer.any():
+            return self._linear_rounds(self.best, self._asked)
+        relaxed = Incumbent(replace(self.form, integer=np.zeros_like(self.form.integer)), self.epigraphs)
+        master.relax()
+        reason = self._linear_rounds(relaxed, lambda value: max(self._asked(value), ROUGH * abs(value)))
+        master.release()
+        return self._integer_rounds() if reason in ("optimal", "gap_limit") else reason
+
+    # ── rounds ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _linear_rounds(self, best: Incumbent, asked: Callable[[float], float]) -> Reason:
+        """Solve the linear master and cut, until incumbent and bound are within what is asked."""
+        master, stalled, before = self.master, 0, (math.inf, -math.inf)
+        while True:
+            outcome = master.solve_linear()
+            if outcome.reason == "unbounded" and master.box():
+                continue
+            if outcome.x is None or outcome.reason != "optimal":
+                return outcome.reason
+            if not master.boxed:
+                self.bound = max(self.bound, self.sign * outcome.bound)
+            point = self.epigraphs.at(outcome.x)
+            best.search(point)
+            stop = self._stop(best.value, asked(best.value))
+            if stop is not None:
+                return stop
+            after = (best.value, self.bound)
+            stalled, before = (stalled + 1 if after == before else 0), after
+            master.forget_idle(outcome)
+            idle = not self._cut(best, point) or stalled >= STALL
+            if idle and not master.boxed:
+                return "gap_limit"
+            if idle:
+                master.unbox()
+
+    def _cut(self, best: Incumbent, point: Point) -> int:
+        if best.point is None:
+            return self.master.add(*self.epigraphs.tangents(point, EXCESS))
+        between = best.point.towards(point, SHARE)
+        return self.master.add(*self.epigraphs.deep_tangents(point, between, EXCESS, DEPTH))
+
+    def _integer_rounds(self) -> Reason:
+        """Solve the integer master and cut at its points; loosely at first, as any bound of a master is one of ours."""
+        tightest = 0.5 * self.options.gap_relative
+        gap, absolute = 1e-2, 0.5 * self.options.gap_absolute * self.scale
+        while True:
+            if self.best.point is not None:
+                self.master.session.set_start(self.best.point.x)
+                gap = min(gap, 0.1 * (self.best.value - self.bound) / max(abs(self.best.value), 1e-10))
+            gap = max(gap, tightest)
+            outcome = self.master.solve(gap_relative=gap, gap_absolute=absolute)
+            self.bound = max(self.bound, self.sign * outcome.bound)
+            points = [self.epigraphs.at(x) for x in (outcome.x, *outcome.points) if x is not None]
+            for point in points:
+                self.best.offer(point)
+            stop = self._stop(self.best.value, self._asked(self.best.value))
+            if stop is not None:
+                return stop
+            if outcome.reason != "optimal":
+                return outcome.reason
+            added = sum(self.master.add(*self.epigraphs.tangents(point, EXCESS)) for point in points)
+            added += self._best_continuous_part(points[0]) if points else 0
+            if not added and gap <= tightest:
+                return "gap_limit"
+            gap = gap if added else 0.1 * gap
+
+    def _best_continuous_part(self, point: Point) -> int:
+        """Fix the integers of ``point``, find the rest by linear rounds, and keep the tangents found on the way."""
+        used = np.unique(np.concatenate([epigraph.B.indices for epigraph in self.epigraphs.all]))
+        if self.form.integer[used].all():
+            return 0  # the integers alone decide every argument: the tangents at the point are exact already
+        bound, cuts = self.bound, self.master.cuts
+        within = Incumbent(self.form, self.epigraphs)
+        self.bound = -math.inf  # with integers fixed, a bound of the master is none of the program
+        self.master.fix(point.x)
+        self._linear_rounds(within, self._asked)
+        self.master.release()
+        self.bound = bound
+        if within.point is not None:
+            self.best.offer(within.point)
+        return self.master.cuts - cuts
+
+    # ── ends ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _asked(self, value: float) -> float:
+        """The largest distance of incumbent and bound that ends the loop."""
+        if math.isinf(value):
+            return 0.0
+        return max(self.options.gap_absolute * self.scale, self.options.gap_relative * abs(value))
+
+    def _stop(self, value: float, asked: float) -> Reason | None:
+        """The reason to stop after a round, if there is one."""
+        good, far = self.options.stop_at_objective, self.options.stop_at_bound
+        if value - self.bound <= asked:
+            return "optimal"
+        if good is not None and self.best.value <= self.sign * good * self.scale:
+            return "objective_limit"
+        if far is not None and self.bound >= self.sign * far * self.scale:
+            return "objective_limit"
+        if self.options.progress is not None and self.options.progress(self._progress(self.master.nodes)):
+            return "interrupted"
+        return "time_limit" if self.master.seconds >= self.options.time_limit else None
+
+    def _progress(self, nodes: int) -> Progress:
+        value = self._unscaled(self.best.value) if self.best.point is not None else math.nan
+        bound = self._unscaled(self.bound) if math.isfinite(self.bound) else math.nan
+        message = f"round {self.master.rounds}, {self.master.live} tangents"
+        return Progress(self.master.seconds, value, bound, nodes, message)
+
+    def _within_master(self, inner: Progress) -> bool | None:
+        assert self.options.progress is not None
+        return self.options.progress(self._progress(self.master.nodes + inner.nodes))
+
+    def _unscaled(self, value: float) -> float:
+        return self.sign * value / self.scale
+
+    def outcome(self, reason: Reason) -> Outcome:
+        """What the loop claims, in the form's own objective."""
+        warnings = dict(self.master.warnings)
+        if reason == "gap_limit":
+            distance = (self.best.value - self.bound) / self.scale
+            text = f"cut loop: no tangent brings incumbent and bound closer than {distance:.2g}"
+            warnings[text] = None
+        return Outcome(
+            reason=reason,
+            x=None if self.best.point is None else self.best.point.x,
+            bound=self._unscaled(self.bound),
+            nodes=self.master.nodes,
+            seconds=self.master.seconds,
+            warnings=tuple(warnings),
+            log="".join(self.master.log),
+        )

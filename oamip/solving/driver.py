@@ -1,0 +1,91 @@
+"""A driver is a solver: it says what the solver can do, and opens sessions on standard forms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Protocol, runtime_checkable
+
+from oamip.options import Options
+from oamip.program import StandardForm
+from oamip.solving.outcome import Outcome
+from oamip.solving.session import Session
+
+__all__ = ["Driver", "Outcome", "Support", "unsupported"]
+
+
+@dataclass(frozen=True)
+class Support:
+    """What a solver can do, known without importing it.
+
+    Args:
+        distribution: the distribution that must be installed, whose version is reported.
+        install: the exact command that installs it.
+        functions: names of the convex functions that it takes as they are; others go through the cut loop.
+        integer: integer columns.
+        start: a first point (`Options.start`).
+        gap: a relative and an absolute gap at which to stop.
+        node_limit, memory_limit, threads, seed, progress: the options of those names.
+        objective_limit: `Options.stop_at_objective` and `Options.stop_at_bound`.
+        hot: its sessions keep the model in memory between solves.
+        duals: row duals of a linear program.
+    """
+
+    distribution: str
+    install: str
+    functions: frozenset[str] = frozenset()
+    integer: bool = True
+    start: bool = False
+    gap: bool = False
+    node_limit: bool = False
+    memory_limit: bool = False
+    threads: bool = False
+    seed: bool = False
+    progress: bool = False
+    objective_limit: bool = False
+    hot: bool = False
+    duals: bool = False
+
+    @property
+    def abilities(self) -> tuple[str, ...]:
+        """Names of all that it can do."""
+        return tuple(f.name for f in fields(self) if getattr(self, f.name) is True)
+
+
+@runtime_checkable
+class Driver(Protocol):
+    """One solver. Register it as an entry point of the group ``oamip.drivers``.
+
+    A driver for an executable needs one function, ``run(form, options) -> Outcome``, and
+    ``return Session(form, options, run)`` in `open`; a driver that keeps its model hot overrides `Session`.
+    """
+
+    name: str
+    support: Support
+
+    def open(self, form: StandardForm, options: Options) -> Session:
+        """A session on the linear part of a form; epigraphs that are not among its functions are left out.
+
+        Raises:
+            InputError: a raw option that the solver does not know, or a value that it does not take.
+            SolveError: the solver does not take the model.
+        """
+        ...
+
+
+def unsupported(support: Support, options: Options, *, integer: bool) -> tuple[str, ...]:
+    """A warning for each option that differs from its default and that the solver cannot honour."""
+    asked = {
+        "start": options.start is not None,
+        "gap": integer and options.gap_relative > Options.gap_relative,
+        "node_limit": options.node_limit is not None,
+        "memory_limit": options.memory_limit is not None,
+        "threads": options.threads != Options.threads,
+        "seed": options.seed != Options.seed,
+        "progress": options.progress is not None,
+        "objective_limit": options.stop_at_objective is not None or options.stop_at_bound is not None,
+    }
+    return tuple(
+        f"option {name}: not available in {support.distribution}, so it is not applied"
+        for name, wanted in asked.items()
+        if wanted and not getattr(support, name)
+    )

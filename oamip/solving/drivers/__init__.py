@@ -1,0 +1,1 @@
+"""Drivers: one solver each, found through the entry-point group ``oamip.drivers``."""

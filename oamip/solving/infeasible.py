@@ -1,0 +1,85 @@
+"""Which row blocks cannot hold together: a deletion filter over whole blocks (Chinneck and Dravnieks 1991)."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import numpy as np
+
+from oamip.options import Options
+from oamip.program import Span, StandardForm
+from oamip.solving.driver import Driver
+from oamip.solving.route import route
+
+__all__ = ["clash"]
+
+
+def clash(form: StandardForm, driver: Driver, options: Options, *, seconds: float) -> tuple[tuple[str, ...], bool]:
+    """Names of row blocks and epigraphs of which none can be left out of an infeasible form.
+
+    Column bounds stay in force throughout; when they clash by themselves, the columns are named instead. The linear
+    relaxation is filtered if it is infeasible already, since that is quicker.
+
+    Returns:
+        The names, and whether the set is irreducible (there was time to try every block).
+    """
+    crossed = np.flatnonzero(form.column_lower > form.column_upper)
+    if crossed.size:
+        return tuple(f"bounds of {form.column_name(int(j))}" for j in crossed[:10]), True
+    filter_ = _Filter(form, driver, options, time.perf_counter() + seconds)
+    kept = [span.name for span in form.rows] + [epigraph.name for epigraph in form.epigraphs]
+    if filter_.infeasible(()):
+        whole = [span.name for span in form.columns if form.integer[span.slice].any()]
+        return tuple(f"bounds of {name}" for name in whole), True  # no integer lies between them
+    if not filter_.infeasible(kept):
+        return (), False
+    for name in list(kept):
+        shorter = [other for other in kept if other != name]
+        if filter_.infeasible(shorter):
+            kept = shorter
+    return tuple(kept), filter_.in_time
+
+
+class _Filter:
+    def __init__(self, form: StandardForm, driver: Driver, options: Options, deadline: float) -> None:
+        self._driver, self._deadline = driver, deadline
+        self._options = Options(threads=options.threads, seed=options.seed, feasibility=options.feasibility)
+        aimless = replace(form, cost=np.zeros_like(form.cost), constant=0.0)
+        relaxed = replace(aimless, integer=np.zeros_like(form.integer))
+        self._form = aimless
+        everything = [span.name for span in form.rows] + [epigraph.name for epigraph in form.epigraphs]
+        self._form = relaxed
+        if form.integer.any() and not self.infeasible(everything):
+            self._form = aimless
+
+    @property
+    def in_time(self) -> bool:
+        return time.perf_counter() < self._deadline
+
+    def infeasible(self, names: list[str] | tuple[()]) -> bool:
+        """True when the named blocks alone are proven infeasible in the time left."""
+        left = self._deadline - time.perf_counter()
+        if left <= 0:
+            return False
+        outcome, _ = route(_only(self._form, set(names)), self._driver, self._options.with_(time_limit=left))
+        return outcome.reason == "infeasible"
+
+
+def _only(form: StandardForm, names: set[str]) -> StandardForm:
+    """The form with some of its row blocks and epigraphs."""
+    spans, rows, start = [], [np.zeros(0, dtype=np.intp)], 0
+    for span in form.rows:
+        if span.name in names:
+            rows.append(np.arange(span.start, span.start + span.size))
+            spans.append(Span(span.name, start, span.shape))
+            start += span.size
+    which = np.concatenate(rows)
+    return replace(
+        form,
+        A=form.A[which],
+        row_lower=form.row_lower[which],
+        row_upper=form.row_upper[which],
+        rows=tuple(spans),
+        epigraphs=tuple(epigraph for epigraph in form.epigraphs if epigraph.name in names),
+    )

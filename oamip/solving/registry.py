@@ -1,0 +1,127 @@
+"""Backends and drivers by name, through entry points; asking for names imports nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from importlib import metadata
+from typing import Any
+
+from oamip.errors import InputError, MissingDependency
+from oamip.solving.backend import Backend
+from oamip.solving.driver import Driver
+
+__all__ = ["Pair", "backends", "drivers", "find_backend", "find_driver", "installed_version", "overview"]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A modelling language with a solver. A version is ``None`` when the distribution is not installed."""
+
+    backend: str
+    backend_version: str | None
+    solver: str
+    solver_version: str | None
+    abilities: tuple[str, ...]
+    install: str
+
+    @property
+    def installed(self) -> bool:
+        """True when both are."""
+        return self.backend_version is not None and self.solver_version is not None
+
+
+def backends() -> tuple[str, ...]:
+    """Names of all registered backends."""
+    return tuple(sorted(_entries("oamip.backends")))
+
+
+def drivers() -> tuple[str, ...]:
+    """Names of all registered drivers."""
+    return tuple(sorted(_entries("oamip.drivers")))
+
+
+def find_backend(backend: str | Backend) -> Backend:
+    """A backend by name; an object that is one already is given back.
+
+    Raises:
+        InputError: no such name.
+        MissingDependency: its language is not installed.
+    """
+    if not isinstance(backend, str):
+        return backend
+    found: Backend = _load("oamip.backends", backend, "backend")
+    _demand(found.language, f"backend '{backend}'", found.install)
+    return found
+
+
+def find_driver(solver: str | Driver) -> Driver:
+    """A driver by name; an object that is one already is given back.
+
+    Raises:
+        InputError: no such name.
+        MissingDependency: its solver is not installed.
+    """
+    if not isinstance(solver, str):
+        return solver
+    found: Driver = _load("oamip.drivers", solver, "solver")
+    _demand(found.support.distribution, f"solver '{solver}'", found.support.install)
+    return found
+
+
+def installed_version(distribution: str) -> str | None:
+    """The version of a distribution, found without importing it; ``None`` when it is not installed."""
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def overview() -> tuple[Pair, ...]:
+    """Every backend with every solver: installed or not, which version, what it can do.
+
+    Plug-ins are imported, languages and solvers are not; a plug-in that cannot be imported counts as not installed.
+    """
+    languages = [(name, _attempt(_load, "oamip.backends", name, "backend")) for name in backends()]
+    solvers = [(name, _attempt(_load, "oamip.drivers", name, "solver")) for name in drivers()]
+    return tuple(
+        _pair(language, backend, solver, driver) for language, backend in languages for solver, driver in solvers
+    )
+
+
+def _pair(language: str, backend: Backend | None, solver: str, driver: Driver | None) -> Pair:
+    language_version = None if backend is None else installed_version(backend.language)
+    solver_version = None if driver is None else installed_version(driver.support.distribution)
+    missing = [backend.install] if backend is not None and language_version is None else []
+    missing += [driver.support.install] if driver is not None and solver_version is None else []
+    abilities = () if driver is None else driver.support.abilities
+    return Pair(language, language_version, solver, solver_version, abilities, " && ".join(missing))
+
+
+@cache
+def _entries(group: str) -> dict[str, metadata.EntryPoint]:
+    return {entry.name: entry for entry in metadata.entry_points(group=group)}
+
+
+def _load(group: str, name: str, kind: str) -> Any:
+    entries = _entries(group)
+    if name not in entries:
+        known = ", ".join(sorted(entries)) or "none"
+        raise InputError(
+            f"unknown {kind} '{name}'; known are: {known}. A newly written one is found once the package that declares "
+            f"it as an entry point of '{group}' has been installed again (pip install -e .)"
+        )
+    return entries[name].load()()
+
+
+def _attempt(load: Callable[..., Any], *arguments: str) -> Any:
+    try:
+        return load(*arguments)
+    except (ImportError, AttributeError):
+        return None
+
+
+def _demand(distribution: str, purpose: str, install: str) -> None:
+    if installed_version(distribution) is None:
+        raise MissingDependency(distribution, purpose, install=install)

@@ -1,0 +1,420 @@
+"""What a language compiles is what the matrix backend compiles; what users add in the language is in it too."""
+
+from __future__ import annotations
+
+import gc
+import pickle
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyomo.environ as pyo
+import pytest
+import scipy.sparse as sp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pyomo.core.expr.numeric_expr import LinearExpression
+from pyomo.gdp import Disjunct, Disjunction
+from pyomo.repn.plugins.standard_form import LinearStandardFormCompiler
+
+from oamip.errors import InfeasibleProgram, InputError
+from oamip.program import LogSumExp, Program, Rows, StandardForm, check, constant
+from oamip.solving.backend import Backend, Built
+from oamip_matrix import MatrixBackend
+from oamip_pyomo import PyomoBackend, build
+
+BACKENDS = [pytest.param(MatrixBackend(), id="matrix"), pytest.param(PyomoBackend(), id="pyomo")]
+PYOMO = PyomoBackend()
+DOMAINS = ("continuous", "integer", "binary")
+SHAPES = ((), (3,), (2, 2), (1, 2, 2), (0,))
+
+
+def random_program(seed: int) -> Program:
+    """Blocks of every shape and domain, rows of every kind, columns and rows in which nothing stands."""
+    rng = np.random.default_rng(seed)
+    program = Program("random")
+    total = constant(np.float64(rng.normal()))
+    for number in range(rng.integers(1, 5)):
+        shape = SHAPES[rng.integers(len(SHAPES))]
+        lower = np.where(rng.random(shape) < 0.3, -np.inf, rng.integers(-3, 1, shape))
+        upper = np.where(rng.random(shape) < 0.3, np.inf, rng.integers(1, 4, shape))
+        block = program.variables(f"x{number}", shape, lower, upper, domain=DOMAINS[rng.integers(3)])
+        if rng.random() < 0.7:
+            total = total + (block * rng.normal(size=shape)).sum()
+    (program.minimize if rng.random() < 0.5 else program.maximize)(total)
+    for number, shape in enumerate([(4,), (), (2, 3)]):
+        program.add(f"row{number}", random_rows(program, rng, shape))
+    return program
+
+
+def random_rows(program: Program, rng: np.random.Generator, shape: tuple[int, ...]) -> Rows:
+    """Equalities, ranges, one-sided and free rows; about a third of them without variables, which hold."""
+    size = int(np.prod(shape))
+    expression = constant(rng.normal(size=size))
+    for block in program.blocks.values():
+        density = rng.choice([0.0, 0.6])
+        expression = expression + sp.random_array((size, block.size), density=density, rng=rng) @ block.reshape(-1)
+    lower, upper = expression.constant - rng.random(size), expression.constant + rng.random(size)
+    kind = rng.integers(4, size=size)
+    lower = np.where((kind == 0) | (kind == 3), -np.inf, lower)
+    upper = np.where((kind == 1) | (kind == 3), np.inf, upper)
+    equal = rng.random(size) < 0.2
+    lower, upper = np.where(equal, expression.constant, lower), np.where(equal, expression.constant, upper)
+    return Rows(expression.reshape(*shape), lower, upper)
+
+
+@dataclass(frozen=True)
+class Sorted:
+    """The rows of a form in an order that depends on their contents alone."""
+
+    rows: np.ndarray
+
+    @classmethod
+    def of(cls, form: StandardForm) -> Sorted:
+        table = np.column_stack([form.A.toarray(), form.row_lower, form.row_upper])
+        return cls(table[np.lexsort(np.round(table, 9).T)])
+
+
+def small() -> tuple[Program, Built]:
+    program = Program("small")
+    x = program.variables("x", 3, 0, 5)
+    on = program.variables("on", (2, 2), domain="binary")
+    program.variables("spare", (), -1, 1)
+    program.add("budget", x.reshape(3, 1) * np.ones((1, 2)) <= 4)
+    program.add("link", x[0] + on[1, 1] >= 1)
+    program.minimize(x.sum() + 1)
+    return program, PYOMO.build(program)
+
+
+# ── the program ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_backends_follow_the_protocol(backend: Backend) -> None:
+    assert isinstance(backend, Backend)
+    program = random_program(0)
+    built = backend.build(program)
+    assert list(built.columns) == list(program.blocks)
+    assert list(built.rows) == list(program.rows)
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_pyomo_compiles_what_matrix_compiles(seed: int) -> None:
+    program = random_program(seed)
+    ours, theirs = MatrixBackend(), PYOMO
+    plain, through = ours.compile(ours.build(program)), theirs.compile(theirs.build(program))
+    np.testing.assert_array_equal(through.column_lower, plain.column_lower)
+    np.testing.assert_array_equal(through.column_upper, plain.column_upper)
+    np.testing.assert_array_equal(through.integer, plain.integer)
+    np.testing.assert_allclose(through.cost, plain.cost, rtol=1e-15)
+    assert (through.sense, through.columns) == (plain.sense, plain.columns)
+    assert through.constant == pytest.approx(plain.constant, rel=1e-15)
+    np.testing.assert_allclose(Sorted.of(through).rows, Sorted.of(plain).rows, rtol=1e-14, atol=1e-14)
+    # Pyomo keeps the order of rows, and with it their names.
+    assert [through.row_name(i) for i in range(through.shape[0])] == [plain.row_name(i) for i in range(plain.shape[0])]
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_pyomo_agrees_with_the_compiler_of_pyomo(seed: int) -> None:
+    built = PYOMO.build(random_program(seed))
+    form = PYOMO.compile(built)
+    theirs = LinearStandardFormCompiler().write(built.model, mixed_form=True, set_sense=None)
+    ours = {
+        (form.row_name(i), kind): (form.A[[i]].toarray()[0], side)
+        for i in range(form.shape[0])
+        for kind, side in sides(form, i)
+    }
+    position = {id(v): j for j, v in enumerate(v for block in built.columns.values() for v in block.values())}
+    at = [position[id(column)] for column in theirs.columns]
+    for row, right, (constraint, kind) in zip(theirs.A.toarray(), theirs.rhs, theirs.rows, strict=True):
+        coefficients, side = ours[constraint.name, kind]
+        np.testing.assert_allclose(coefficients[at], row, rtol=1e-14)
+        assert side == pytest.approx(right)
+    np.testing.assert_allclose(form.cost[at], theirs.c.toarray()[0], rtol=1e-14)
+    assert form.constant == pytest.approx(theirs.c_offset[0])
+
+
+def sides(form: StandardForm, i: int) -> list[tuple[int, float]]:
+    """The sides of a row as Pyomo counts them: 0 for both at once, 1 for the upper and -1 for the lower one."""
+    lower, upper = form.row_lower[i], form.row_upper[i]
+    return [(0, upper)] if lower == upper else [(1, upper), (-1, lower)]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_epigraphs_are_attached_again(backend: Backend) -> None:
+    program, _ = small()
+    x, spare = program.blocks["x"], program.blocks["spare"]
+    program.epigraph("soft", LogSumExp(), (x.reshape(1, 3) + 0.5), spare.reshape(1))
+    built = backend.build(program)
+    if backend.name == "pyomo":
+        built.model.mine = pyo.Var(range(2))
+    form = backend.compile(built)
+    (epigraph,) = form.epigraphs
+    assert epigraph.B.shape == (3, form.shape[1])
+    assert epigraph.T.shape == (1, form.shape[1])
+    point = np.arange(form.shape[1], dtype=float)
+    np.testing.assert_allclose(epigraph.arguments(point), [[0.5, 1.5, 2.5]])
+    assert epigraph.excess(point)[0] == pytest.approx(np.log(np.exp([0.5, 1.5, 2.5]).sum()) - 7)
+
+
+def test_users_of_matrix_add_to_the_program() -> None:
+    backend = MatrixBackend()
+    program, _ = small()
+    built = backend.build(program)
+    built.model.add("more", built.columns["x"].sum() <= 7)
+    form = backend.compile(built)
+    assert form.row_name(form.shape[0] - 1) == "more"
+    backend.load(built, {"x": np.ones(3)})
+
+
+# ── the model that Pyomo users see ─────────────────────────────────────────────────────────────────────────────────
+
+
+def test_components_have_the_names_and_keys_of_the_program() -> None:
+    _, built = small()
+    model = built.model
+    assert model.x is built.columns["x"]
+    assert model.x[2].bounds == (0, 5)
+    assert model.on[1, 0].is_binary()
+    assert not model.spare.is_indexed()
+    assert model.budget[2, 1] is built.rows["budget"][2, 1]
+    assert not model.link.is_indexed()
+
+
+def test_names_that_pyomo_or_a_block_has_taken_get_an_underscore() -> None:
+    program = Program()
+    name, same = program.variables("name", 2), program.variables("same", 2)
+    program.add("same", same <= name)
+    built = PYOMO.build(program)
+    assert (built.columns["name"].name, built.rows["same"].name) == ("name_", "same_")
+    form = PYOMO.compile(built)
+    assert (form.column_name(1), form.row_name(1)) == ("name[1]", "same[1]")
+    built.model.same_[0].deactivate()
+    assert PYOMO.compile(built).row_name(0) == "same[1]"
+
+
+def test_a_model_can_be_cloned_and_pickled() -> None:
+    _, built = small()
+    assert pickle.loads(pickle.dumps(built.model)).x[1].bounds == (0, 5)
+    assert built.model.clone().budget[0, 0].upper == 4
+
+
+def test_the_collector_runs_again_after_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    program, _ = small()
+
+    def fail(*_: Any) -> None:
+        assert not gc.isenabled()
+        raise RuntimeError("out of luck")
+
+    monkeypatch.setattr(build, "_objective", fail)
+    with pytest.raises(RuntimeError, match="out of luck"):
+        PYOMO.build(program)
+    assert gc.isenabled()
+
+
+# ── what users change ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_users_variables_and_constraints_come_after_the_programs() -> None:
+    program, built = small()
+    model = built.model
+    model.cost = pyo.Var(bounds=(0, 9), domain=pyo.Integers)
+    model.plant = pyo.Var(["oslo", "rome"])
+    model.counted = pyo.Var(pyo.RangeSet(2))
+    model.site = pyo.Block()
+    model.site.flow = pyo.Var(range(2), range(2), bounds=(-1, None))
+    model.site.level = pyo.Constraint(range(2), rule=lambda b, i: pyo.inequality(1, b.flow[i, 0] + model.cost, 3))
+    model.total = pyo.Constraint(expr=model.x[0] + 2 * model.plant["rome"] - 1 <= model.cost)
+    form = PYOMO.compile(built)
+    start = sum(block.size for block in program.blocks.values())
+    names = [form.column_name(j) for j in range(start, form.shape[1])]
+    flow = [f"site.flow[{i},{j}]" for i in range(2) for j in range(2)]
+    assert names == ["cost", "plant[oslo]", "plant[rome]", "counted[1]", "counted[2]", *flow]
+    assert [form.row_name(i) for i in range(7, form.shape[0])] == ["total", "site.level[0]", "site.level[1]"]
+    row = dict(zip([form.column_name(j) for j in range(form.shape[1])], form.A[[7]].toarray()[0], strict=True))
+    assert {name: value for name, value in row.items() if value} == {"x[0]": 1, "plant[rome]": 2, "cost": -1}
+    assert (form.row_upper[7], form.row_lower[8], form.row_upper[8]) == (1, 1, 3)
+    assert form.integer[start]
+    assert (form.column_lower[start], form.column_upper[start]) == (0, 9)
+    assert form.column_lower[-1] == -1
+
+
+def test_parameters_and_named_expressions_are_read_with_their_values() -> None:
+    _, built = small()
+    model = built.model
+    model.weight = pyo.Param(initialize=2.0, mutable=True)
+    model.flow = pyo.Expression(expr=model.weight * model.x[1] + 3)
+    model.cap = pyo.Constraint(expr=model.flow <= 4 * model.weight)
+    model.weight.set_value(5.0)
+    form = PYOMO.compile(built)
+    assert form.A[[form.shape[0] - 1], [1]] == 5.0
+    assert form.row_upper[-1] == 17.0
+
+
+def test_inactive_and_deleted_constraints_are_gone_and_the_rest_keep_their_names() -> None:
+    _, built = small()
+    built.model.budget[1, 0].deactivate()
+    del built.model.budget[2, 1]
+    built.model.link.deactivate()
+    form = PYOMO.compile(built)
+    assert [form.row_name(i) for i in range(form.shape[0])] == [f"budget[{k}]" for k in ("0,0", "0,1", "1,1", "2,0")]
+    built.model.del_component(built.model.budget)
+    assert PYOMO.compile(built).shape[0] == 0
+
+
+def test_bounds_and_domains_are_read_as_they_now_stand() -> None:
+    _, built = small()
+    built.model.x[0].setub(2.5)
+    built.model.x[1].setlb(None)
+    built.model.x[2].domain = pyo.NonNegativeIntegers
+    built.model.on[0, 0].domain = pyo.Reals
+    form = PYOMO.compile(built)
+    np.testing.assert_array_equal(form.column_upper[:3], [2.5, 5, 5])
+    np.testing.assert_array_equal(form.column_lower[:3], [0, -np.inf, 0])
+    np.testing.assert_array_equal(form.integer[:5], [False, False, True, False, True])
+
+
+def test_a_fixed_variable_keeps_its_column_and_its_effect() -> None:
+    program, built = small()
+    built.model.x[0].fix(3.0)
+    built.model.twist = pyo.Constraint(expr=built.model.x[0] * built.model.x[1] <= 6)
+    form, plain = PYOMO.compile(built), program.compile()
+    assert form.column_lower[0] == form.column_upper[0] == 3.0
+    point = np.array([3.0, 2.0, 1.0, 1, 0, 0, 1, 0.5])
+    assert form.objective(point) == plain.objective(point) == 7.0
+    assert check(form, point).accepted
+    assert check(form, np.where(np.arange(8) == 1, 2.5, point)).worst == "row twist"
+
+
+def test_rows_of_fixed_variables_may_miss_by_a_rounding_but_not_by_more() -> None:
+    _, built = small()
+    built.model.sum = pyo.Constraint(expr=built.model.x[0] + built.model.x[1] == 0.3)
+    built.model.x[0].fix(0.1)
+    built.model.x[1].fix(0.2)
+    form = PYOMO.compile(built)
+    assert form.A[[form.shape[0] - 1]].nnz == 0
+    built.model.x[1].fix(0.21)
+    with pytest.raises(InfeasibleProgram, match="'sum' cannot hold") as caught:
+        PYOMO.compile(built)
+    assert caught.value.rows == ("sum",)
+
+
+def test_the_users_objective_replaces_ours() -> None:
+    _, built = small()
+    built.model.objective.deactivate()
+    built.model.gain = pyo.Objective(expr=2 * built.model.x[1] - 4, sense=pyo.maximize)
+    form = PYOMO.compile(built)
+    assert (form.sense, form.constant, form.cost[1], form.cost[0]) == ("max", -4, 2, 0)
+
+
+@pytest.mark.parametrize("relax", [True, False])
+def test_disjunctions_are_refused_until_they_are_transformed(relax: bool) -> None:
+    _, built = small()
+    model = built.model
+    model.low, model.high = Disjunct(), Disjunct()
+    model.low.c = pyo.Constraint(expr=model.x[0] <= 1)
+    model.high.c = pyo.Constraint(expr=model.x[0] >= 3)
+    model.either = Disjunction(expr=[model.low, model.high])
+    if not relax:
+        with pytest.raises(InputError, match=r"Disjunct.* '(low|high|either)' is not mixed-integer linear"):
+            PYOMO.compile(built)
+        return
+    pyo.TransformationFactory("gdp.bigm").apply_to(model)
+    form = PYOMO.compile(built)
+    assert "low.binary_indicator_var" in [form.column_name(j) for j in range(form.shape[1])]
+
+
+# ── what is refused ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def nonlinear_row(model: Any) -> None:
+    model.bent = pyo.Constraint(expr=model.x[0] * model.x[1] <= 1)
+
+
+def nonlinear_objective(model: Any) -> None:
+    model.objective.deactivate()
+    model.bent = pyo.Objective(expr=model.x[0] ** 2)
+
+
+def special_ordered(model: Any) -> None:
+    model.one = pyo.SOSConstraint(var=model.x, sos=1)
+
+
+def second_objective(model: Any) -> None:
+    model.other = pyo.Objective(expr=model.x[0])
+
+
+def no_objective(model: Any) -> None:
+    model.objective.deactivate()
+
+
+def fixed_without_value(model: Any) -> None:
+    model.x[2].fixed = True
+
+
+def gaps(model: Any) -> None:
+    model.jump = pyo.Var(domain=pyo.Set(initialize=[0, 2, 5]))
+
+
+def stranger(model: Any) -> None:
+    model.apart = pyo.ConcreteModel()
+    other = pyo.ConcreteModel()
+    other.y = pyo.Var()
+    model.uses = pyo.Constraint(expr=LinearExpression(linear_coefs=[1.0], linear_vars=[other.y]) <= 1)
+
+
+def no_number(model: Any) -> None:
+    model.rate = pyo.Param(mutable=True, initialize=0.0)
+    model.share = pyo.Constraint(expr=model.x[0] / model.rate <= 1)
+
+
+def deleted(model: Any) -> None:
+    del model.x[1]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (nonlinear_row, "constraint 'bent' is not linear"),
+        (nonlinear_objective, "objective 'bent' is not linear"),
+        (special_ordered, "SOSConstraint 'one' is not mixed-integer linear"),
+        (second_objective, "exactly one active objective, and has objective, other"),
+        (no_objective, "exactly one active objective, and has none"),
+        (fixed_without_value, r"variable 'x\[2\]' is fixed, but has no value"),
+        (gaps, "variable 'jump' has domain"),
+        (stranger, "constraint 'uses' uses variable 'y'"),
+        (no_number, "constraint 'share' has no number"),
+        (deleted, "variables 'x' of the program were deleted"),
+    ],
+)
+def test_what_cannot_be_compiled_is_refused_by_name(change: Any, message: str) -> None:
+    _, built = small()
+    change(built.model)
+    with pytest.raises(InputError, match=message):
+        PYOMO.compile(built)
+
+
+# ── the way back ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_values_are_where_users_look_for_them() -> None:
+    _, built = small()
+    model = built.model
+    model.plant = pyo.Var(["oslo", "rome"])
+    model.x[0].fix(3.0)
+    on = np.array([[0.0, 1.0], [1.0, 0.9999999]])
+    values = {"x": np.array([1.0, 2.0, 2.5]), "on": on, "spare": np.array(0.25), "plant[rome]": np.array(4.0)}
+    PYOMO.load(built, values)
+    assert pyo.value(model.x[2]) == 2.5
+    assert pyo.value(model.x[0]) == 3.0
+    assert model.on[1, 1].value == 0.9999999
+    assert (model.spare.value, model.plant["rome"].value, model.plant["oslo"].value) == (0.25, 4.0, None)
+    assert pyo.value(model.objective) == 3.0 + 2.0 + 2.5 + 1
+
+
+def test_values_of_the_wrong_size_are_refused() -> None:
+    _, built = small()
+    with pytest.raises(InputError, match="'x' have 2 entries; the model has 3"):
+        PYOMO.load(built, {"x": np.ones(2)})

@@ -1,0 +1,189 @@
+"""The cut loop against a conic solver, brute force and calculus."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import cvxpy as cp
+import numpy as np
+import pytest
+
+from oamip.options import Options, Progress
+from oamip.program import LogSumExp, Program, SumSquares, constant
+from oamip.solving import Refined, solve, solve_with_cuts
+from oamip.solving.drivers.highs import HighsDriver
+
+
+class CrossEntropy:
+    """Mean cross entropy of logits ``M keep`` (samples · classes rows) with labels, plus a price on what is kept."""
+
+    def __init__(self, seed: int, *, samples: int = 20, columns: int = 30, classes: int = 5, binary: bool = False):
+        rng = np.random.default_rng(seed)
+        self.labels = rng.integers(0, classes, samples)
+        self.M = rng.normal(size=(samples * classes, columns)) * 1.5
+        self.shape, self.budget = (samples, classes), 0.4 * columns
+        self.picked = np.arange(samples) * classes + self.labels
+        self.program = Program("cross entropy")
+        keep = self.program.variables("keep", columns, 0, 1, domain="binary" if binary else "continuous")
+        loss = self.program.variables("loss", samples)
+        logits = self.M @ keep
+        self.program.epigraph("softmax", LogSumExp(), logits.reshape(*self.shape), loss + logits.take(self.picked))
+        self.program.add("budget", keep.sum() <= self.budget)
+        self.program.minimize(loss.mean() + 0.3 * keep.mean())
+
+    def value(self, keep: np.ndarray) -> float:
+        logits = (self.M @ keep).reshape(self.shape)
+        losses = LogSumExp().value(logits) - logits.ravel()[self.picked]
+        return float(losses.mean() + 0.3 * keep.mean())
+
+    def conic(self) -> float:
+        keep = cp.Variable(self.M.shape[1], bounds=[0, 1])
+        logits = cp.reshape(self.M @ keep, self.shape, order="C")
+        loss = cp.sum(cp.log_sum_exp(logits, axis=1)) - cp.sum((self.M @ keep)[self.picked])
+        objective = loss / self.shape[0] + 0.3 * cp.sum(keep) / self.M.shape[1]
+        problem = cp.Problem(cp.Minimize(objective), [cp.sum(keep) <= self.budget])
+        problem.solve(solver="CLARABEL")
+        return float(problem.value)
+
+
+def refined(program: Program, **options: object) -> Refined:
+    return solve_with_cuts(program.compile(), HighsDriver(), Options(**options))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_cross_entropy_agrees_with_a_conic_solver(seed: int) -> None:
+    it = CrossEntropy(seed)
+    solution = solve(it.program)
+    assert (solution.reason, solution.held) == ("optimal", "proven")
+    assert solution.gap <= 1e-6
+    assert solution.rounds < 60
+    assert solution.objective == pytest.approx(it.conic(), rel=1e-5)
+    assert solution.objective == pytest.approx(it.value(solution["keep"]), rel=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_binary_cross_entropy_agrees_with_brute_force(seed: int) -> None:
+    it = CrossEntropy(seed, samples=8, columns=9, classes=3, binary=True)
+    solution = solve(it.program)
+    points = (np.array(point, dtype=float) for point in itertools.product((0, 1), repeat=9))
+    best = min(it.value(point) for point in points if point.sum() <= it.budget)
+    assert solution.held == "proven"
+    assert solution.objective == pytest.approx(best, rel=1e-6)
+
+
+def test_the_bound_is_one_and_the_incumbent_is_one() -> None:
+    it = CrossEntropy(4, samples=15, columns=20)
+    optimum = it.conic()
+    for rounds in (2, 5, 9):
+        count = itertools.count(1)
+        claim = refined(it.program, progress=lambda _, n=count, most=rounds: next(n) >= most).outcome
+        assert claim.reason == "interrupted"
+        assert claim.x is not None
+        assert claim.bound <= optimum + 1e-7
+        assert it.program.compile().objective(claim.x) >= optimum - 1e-7
+
+
+@pytest.mark.parametrize("free", [False, True])
+def test_least_squares_agrees_with_calculus(free: bool) -> None:
+    rng = np.random.default_rng(0)
+    A, b = rng.normal(size=(12, 4)), rng.normal(size=12)
+    program = Program()
+    limit = np.inf if free else 50.0
+    w, t = program.variables("w", 4, -limit, limit), program.variables("t", 12)
+    program.epigraph("fit", SumSquares(), (A @ w - b).reshape(12, 1), t)
+    program.minimize(t.sum() - 0.5 * w.sum())
+    best = np.linalg.solve(2 * A.T @ A, 2 * A.T @ b + 0.5)
+    solution = solve(program)
+    assert solution.held == "proven"
+    assert solution.objective == pytest.approx(((A @ best - b) ** 2).sum() - 0.5 * best.sum(), rel=1e-5)
+    np.testing.assert_allclose(solution["w"], best, atol=5e-3)
+
+
+def test_mixed_integer_least_squares_agrees_with_brute_force() -> None:
+    rng = np.random.default_rng(5)
+    A, b = rng.normal(size=(10, 4)), rng.normal(size=10)
+    program = Program()
+    pick, w, t = (
+        program.variables("pick", 4, domain="binary"),
+        program.variables("w", 4, -3, 3),
+        program.variables("t", 10),
+    )
+    program.add("above", w <= 3 * pick)
+    program.add("below", w >= -3 * pick)
+    program.add("few", pick.sum() <= 2)
+    program.epigraph("fit", SumSquares(), (A @ w - b).reshape(10, 1), t)
+    program.minimize(t.sum())
+    best = math.inf
+    for pair in itertools.combinations(range(4), 2):
+        best = min(best, float(np.linalg.lstsq(A[:, pair], b, rcond=None)[1][0]))
+    solution = solve(program)
+    assert solution.held == "proven"
+    assert solution.objective == pytest.approx(best, rel=1e-5)
+
+
+def test_an_epigraph_that_no_column_carries_is_a_constraint() -> None:
+    program = Program()
+    x = program.variables("x", 3, -9, 9)
+    program.epigraph("ball", SumSquares(), x.reshape(1, 3), constant([4.0]))
+    program.maximize(x.sum())
+    solution = solve(program)
+    assert solution.held == "proven"
+    assert solution.objective == pytest.approx(2 * math.sqrt(3), rel=1e-5)
+
+
+def test_infeasible_and_unbounded() -> None:
+    program = Program()
+    x = program.variables("x", 3, -9, 9)
+    program.epigraph("ball", SumSquares(), x.reshape(1, 3), constant([4.0]))
+    program.add("far", x.sum() >= 4)
+    solution = solve(program)
+    assert (solution.reason, solution.held, set(solution.clash)) == ("infeasible", "none", {"ball", "far"})
+    unbounded = Program()
+    y, t = unbounded.variables("y", 1), unbounded.variables("t", 1)
+    unbounded.epigraph("square", SumSquares(), y.reshape(1, 1), t)
+    unbounded.minimize(-t.sum())
+    assert solve(unbounded).reason == "unbounded"
+
+
+def test_one_time_limit_for_all_rounds() -> None:
+    it = CrossEntropy(0, samples=100, columns=60, classes=10, binary=True)
+    solution = solve(it.program, Options(time_limit=1.0))
+    assert (solution.reason, solution.held) == ("time_limit", "feasible")
+    assert solution.seconds.solve < 2.5
+    assert solution.verified
+    assert 0 < solution.gap < 1
+
+
+def test_gap_stops_start_and_objective_stops() -> None:
+    it = CrossEntropy(1)
+    exact = solve(it.program)
+    loose = solve(it.program, Options(gap_relative=0.05))
+    assert (loose.reason, loose.held) == ("gap_limit", "proven")
+    assert loose.rounds < exact.rounds
+    start = np.concatenate([value.ravel() for value in exact.values.values()])
+    assert solve(it.program, Options(start=start, gap_relative=0.05)).objective <= exact.objective + 1e-9
+    early = solve(it.program, Options(stop_at_objective=exact.objective + 0.05))
+    assert early.reason == "objective_limit"
+    assert early.objective <= exact.objective + 0.05
+
+
+def test_progress_tells_of_the_loop_and_not_of_its_masters() -> None:
+    it, seen = CrossEntropy(2), []
+    solve(it.program, Options(progress=lambda progress: seen.append(progress) or False))
+    assert all(isinstance(progress, Progress) for progress in seen)
+    bounds = [progress.bound for progress in seen if math.isfinite(progress.bound)]
+    objectives = [progress.objective for progress in seen if math.isfinite(progress.objective)]
+    assert bounds == sorted(bounds)
+    assert objectives == sorted(objectives, reverse=True)
+    assert "tangents" in seen[-1].message
+
+
+def test_a_gap_out_of_reach_ends_with_an_honest_one() -> None:
+    it = CrossEntropy(3)
+    solution = solve(it.program, Options(gap_relative=0.0, gap_absolute=0.0, time_limit=20))
+    assert solution.held in ("feasible", "proven")
+    assert solution.gap < 1e-6
+    assert solution.objective == pytest.approx(it.conic(), rel=1e-5)
+    if solution.reason == "gap_limit":
+        assert any("cut loop" in warning for warning in solution.warnings)

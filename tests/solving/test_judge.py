@@ -1,0 +1,126 @@
+"""Drivers that lie are caught."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from oamip.errors import InputError
+from oamip.options import Options
+from oamip.program import LogSumExp, Program, StandardForm
+from oamip.solving import Outcome, Session, Support, solve
+from oamip.solving.drivers.highs import HighsDriver
+
+Twist = Callable[[Outcome], Outcome]
+
+
+class Liar:
+    """HiGHS, with its claims twisted."""
+
+    name = "liar"
+    support = Support("highspy", "pip install highspy", start=True, gap=True)
+
+    def __init__(self, twist: Twist) -> None:
+        self.twist = twist
+
+    def open(self, form: StandardForm, options: Options) -> Session:
+        def run(form: StandardForm, options: Options) -> Outcome:
+            with HighsDriver().open(form, options) as session:
+                return self.twist(session.solve())
+
+        return Session(form, options, run)
+
+
+@pytest.fixture
+def program() -> Program:
+    built = Program()
+    n, y = built.variables("n", 3, 0, 4, domain="integer"), built.variables("y", 1, 0, 9)
+    built.add("weight", (n * [2.0, 3.0, 4.0]).sum() + y.sum() <= 10.5)
+    built.maximize((n * [3.0, 4.0, 6.5]).sum() + y.sum())
+    return built
+
+
+def test_the_twister_itself_is_harmless(program: Program) -> None:
+    honest, twisted = solve(program), solve(program, solver=Liar(lambda claim: claim))
+    assert twisted.held == honest.held == "proven"
+    assert twisted.objective == pytest.approx(honest.objective)
+
+
+@pytest.mark.parametrize(
+    ("twist", "place"),
+    [
+        (lambda claim: replace(claim, x=claim.x + [0, 1, 0, 0]), "row weight"),
+        (lambda claim: replace(claim, x=np.array([-2.0, 0, 0, 0])), "column n[0]"),
+        (lambda claim: replace(claim, x=np.full(4, np.nan)), "not finite"),
+        (lambda claim: replace(claim, x=claim.x[:2]), "not finite"),
+    ],
+)
+def test_a_false_point_is_refused_by_name(program: Program, twist: Twist, place: str) -> None:
+    solution = solve(program, solver=Liar(twist))
+    assert (solution.reason, solution.held, dict(solution.values)) == ("error", "none", {})
+    assert place in solution.warnings[-1]
+
+
+def test_a_suboptimal_point_that_is_called_optimal_is_not_proven(program: Program) -> None:
+    solution = solve(program, solver=Liar(lambda claim: replace(claim, x=np.zeros(4))))
+    assert (solution.reason, solution.held) == ("gap_limit", "feasible")
+    assert "not proven" in solution.warnings[-1]
+
+
+def test_a_bound_that_the_point_contradicts_is_dropped(program: Program) -> None:
+    solution = solve(program, solver=Liar(lambda claim: replace(claim, bound=claim.bound - 1)))
+    assert (solution.held, solution.bound) == ("feasible", np.inf)
+    assert "was dropped" in solution.warnings[0]
+
+
+def test_optimal_without_a_point_is_an_error(program: Program) -> None:
+    solution = solve(program, solver=Liar(lambda claim: replace(claim, x=None)))
+    assert (solution.reason, solution.held) == ("error", "none")
+
+
+def test_a_false_infeasible_is_caught_by_a_feasible_start(program: Program) -> None:
+    liar = Liar(lambda claim: replace(claim, reason="infeasible", x=None))
+    solution = solve(program, Options(start=np.zeros(4)), solver=liar)
+    assert (solution.reason, solution.held, solution.objective) == ("error", "feasible", 0.0)
+    assert "the start is held" in solution.warnings[-1]
+
+
+def test_integers_are_rounded_and_the_rest_is_polished() -> None:
+    program = Program()
+    on, y = program.variables("on", 1, domain="binary"), program.variables("y", 1, 0, 1e4)
+    program.add("switch", y <= 1e4 * on)
+    program.add("least", y >= 0.005)
+    program.minimize(on.sum() + 0.001 * y.sum())
+    # The trick of every big-M: an integer within its tolerance of 0 that lets a little through.
+    trickle = Liar(lambda claim: replace(claim, x=np.array([5e-7, 0.005]), bound=0.0))
+    solution = solve(program, solver=trickle)
+    assert solution.held == "none"  # on = 0 allows no y ≥ 0.005 at all
+    near = Liar(lambda claim: replace(claim, x=np.array([1.0 - 5e-7, 9999.995]), bound=0.0))
+    assert solve(program, solver=near)["on"].tolist() == [1.0]
+
+
+def test_a_solver_without_integers_is_not_asked(program: Program) -> None:
+    liar = Liar(lambda claim: claim)
+    liar.support = Support("highspy", "", integer=False)
+    with pytest.raises(InputError, match="takes no integers and the program has 3"):
+        solve(program, solver=liar)
+
+
+def test_unsupported_options_are_named(program: Program) -> None:
+    solution = solve(program, Options(seed=3, threads=2), solver=Liar(lambda claim: claim))
+    assert [text.partition(":")[0] for text in solution.warnings] == ["option threads", "option seed"]
+
+
+def test_a_driver_for_an_executable_serves_the_cut_loop() -> None:
+    program = Program()
+    keep, loss = program.variables("keep", 4, domain="binary"), program.variables("loss", 2)
+    scores = (np.random.default_rng(0).normal(size=(6, 4)) @ keep).reshape(2, 3)
+    program.epigraph("soft", LogSumExp(), scores, loss)
+    program.add("least", keep.sum() >= 2)
+    program.minimize(loss.sum())
+    cold, hot = solve(program, solver=Liar(lambda claim: claim)), solve(program)
+    assert cold.held == hot.held == "proven"
+    assert cold.objective == pytest.approx(hot.objective, rel=1e-6)
