@@ -79,11 +79,11 @@ def prune(
         model,
         as_data(data, seed=seed),
         solver_for(backend, solver),
-        name or type(model).__name__,
-        scope or Scope(),
-        options or Options(),
-        seed,
-        progress,
+        name=name or type(model).__name__,
+        scope=scope or Scope(),
+        options=options or Options(),
+        seed=seed,
+        progress=progress,
     )
     return job.run(
         budget=Budget.parse(budget) if isinstance(budget, str) else budget,
@@ -118,11 +118,10 @@ def score(
         model,
         as_data(data, seed=seed),
         solver_for(backend, solver),
-        type(model).__name__,
-        scope or Scope(),
-        options or Options(),
-        seed,
-        progress,
+        scope=scope or Scope(),
+        options=options or Options(),
+        seed=seed,
+        progress=progress,
     )
     answer, _ = job.score(Scoring(scoring) if isinstance(scoring, str) else scoring, importance)
     if isinstance(answer, Decision):

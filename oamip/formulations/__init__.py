@@ -5,7 +5,8 @@ reads the answer; it is written once and runs on every backend and solver, becau
 ``solve(program, options)``. A procedure asks several such questions.
 """
 
-from oamip.formulations.embedding import Activations, Gates, embed
+from oamip.formulations.activations import Activations, Gates
+from oamip.formulations.embedding import embed
 from oamip.formulations.importance import Importance, ImportanceOptions
 from oamip.formulations.importance_procedures import ImportanceByClass, ImportanceInSteps
 from oamip.formulations.protocol import Formulation, Procedure

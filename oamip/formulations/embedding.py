@@ -10,8 +10,6 @@ equality and goes, in whole blocks, to the encoding. `Activations` maps each nod
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -20,121 +18,16 @@ from numpy.typing import NDArray
 
 from oamip.bounds import Bounds
 from oamip.encodings import BigM, Encoding
-from oamip.errors import InputError, UncheckedAnswer
-from oamip.gates import Gate, PreActivation, plain, switch
-from oamip.network import Affine, Groups, Input, LinearMap, Max, Network, ReLU
-from oamip.network.network import Edit
+from oamip.errors import InputError
+from oamip.formulations.activations import Activations, Gates
+from oamip.gates import PreActivation, plain, switch
+from oamip.network import Affine, Input, LinearMap, Max, Network, ReLU
 from oamip.program import Block, Expression, Program, Rows, concatenate, constant
-from oamip.solution import Solution
 
-__all__ = ["Activations", "Gates", "embed"]
+__all__ = ["embed"]
 
 Vector: TypeAlias = NDArray[np.float64]
 Positions: TypeAlias = NDArray[np.intp]
-
-
-@dataclass(frozen=True)
-class Gates:
-    """Which units are switched, by which variables, and how.
-
-    Args:
-        groups: the units; entries of other units are never gated.
-        keep: expression of shape (units,): 1 keeps a unit, 0 removes it.
-        gate: the shift or the exact gate.
-        trust_region: with a gate whose bounds are assumed, keep the rows of inactive units.
-    """
-
-    groups: Groups
-    keep: Expression
-    gate: Gate
-    trust_region: bool = True
-
-
-@dataclass(frozen=True)
-class Activations:
-    """The expression (n, *shape) of every node.
-
-    Args:
-        counts: how many activations are ``on`` or ``off`` for certain, ``unstable``, or ``switched`` affine ones.
-        exact: whether the encoding of unstable units is exact (no relaxation).
-    """
-
-    network: Network
-    bounds: Bounds
-    gates: Gates | None
-    nodes: Mapping[str, Expression]
-    counts: Mapping[str, int]
-    exact: bool
-
-    @property
-    def output(self) -> Expression:
-        """The network's only output."""
-        return self.nodes[self.network.output.name]
-
-    def determined(self, solution: Solution) -> bool:
-        """Whether the gates of a solution leave the activations no freedom, so that `replay` must agree.
-
-        A relaxation leaves some, fractional gates of switched affine units do, and so does a shift gate whose assumed
-        bounds are not enforced.
-        """
-        if self.gates is None:
-            return self.exact or not self.counts["unstable"]
-        keep = solution.value(self.gates.keep)
-        whole = bool((np.minimum(keep, 1 - keep) < 1e-6).all())
-        enforced = self.gates.trust_region or not self.gates.gate.assumed
-        return enforced and (self.exact or not self.counts["unstable"]) and (whole or not self.counts["switched"])
-
-    def replay(self, solution: Solution, inputs: Vector, tolerance: float = 1e-5) -> float:
-        """Run the network with its own gates and compare with what the program computed.
-
-        Args:
-            solution: a held solution of the program.
-            inputs: the samples (n, *shape), or the point that the input block took.
-            tolerance: largest difference, relative to the scale of the outputs, that is accepted.
-
-        Returns:
-            The largest difference of the outputs, relative to max(1, largest output).
-
-        Raises:
-            UncheckedAnswer: the difference is larger: an encoding or its bounds are wrong.
-        """
-        expected = self.network(inputs, self._edits(solution))
-        claimed = solution.value(self.output)
-        difference = float(np.abs(expected - claimed).max() / max(1.0, np.abs(expected).max()))
-        if not difference <= tolerance:
-            raise UncheckedAnswer(
-                f"the network with its gates gives outputs that differ by {difference:.1e} from the program's"
-            )
-        return difference
-
-    def _edits(self, solution: Solution) -> dict[str, Edit]:
-        if self.gates is None:
-            return {}
-        m = np.append(solution.value(self.gates.keep), (1.0, 1.0))
-        seen: dict[str, Vector] = {}
-        edits: dict[str, Edit] = {}
-
-        def remember(name: str) -> Edit:
-            return lambda value: seen.setdefault(name, value)
-
-        def relu(name: str, before: str, factor: Vector) -> Edit:
-            gate, high = self.gates.gate, self.bounds[before][1]  # type: ignore[union-attr]
-            gated = self.gates.groups.labels[name].reshape(self.network[name].shape) >= 0  # type: ignore[union-attr]
-            return lambda value: np.where(gated, gate.activation(seen[before], high, factor), value)
-
-        def scale(factor: Vector) -> Edit:
-            return lambda value: value * factor
-
-        for name in self.gates.groups.sites:
-            factor = m[self.gates.groups.labels[name]].reshape(self.network[name].shape)
-            if isinstance(self.network[name], ReLU):
-                before = self.network.predecessor(name)
-                inner = edits.get(before)
-                edits[before] = remember(before) if inner is None else _then(inner, remember(before))
-                edits[name] = relu(name, before, factor)
-            else:
-                edits[name] = scale(factor)
-        return edits
 
 
 def embed(
@@ -380,7 +273,3 @@ def _scatter(parts: list[tuple[Positions, Expression]], size: int) -> Expression
     order = np.empty(size, dtype=np.intp)
     order[np.concatenate([rows for rows, _ in parts])] = np.arange(size)
     return concatenate([part.reshape(-1) for _, part in parts])[order]
-
-
-def _then(first: Edit, second: Edit) -> Edit:
-    return lambda value: second(first(value))

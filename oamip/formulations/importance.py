@@ -29,7 +29,8 @@ from oamip.bounds import Box, interval
 from oamip.decision import Scores
 from oamip.encodings import BigM
 from oamip.errors import InputError
-from oamip.formulations.embedding import Activations, Gates, embed
+from oamip.formulations.activations import Activations, Gates
+from oamip.formulations.embedding import embed
 from oamip.formulations.loss import LOSSES, Loss, add_loss, check_labels
 from oamip.formulations.sparsity import SPARSITIES, Sparsity, add_sparsity
 from oamip.gates import ShiftGate
