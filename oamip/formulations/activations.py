@@ -44,7 +44,8 @@ class Activations:
     """The expression (n, *shape) of every node.
 
     Args:
-        counts: how many activations are ``on`` or ``off`` for certain, ``unstable``, or ``switched`` affine ones.
+        counts: how many activations are ``on`` or ``off`` for certain or ``unstable``, how many affine ones are
+            ``switched``, and how many maxima have several candidates that can win (``contested``).
         exact: whether the encoding of unstable units is exact (no relaxation).
     """
 
@@ -66,12 +67,13 @@ class Activations:
         A relaxation leaves some, fractional gates of switched affine units do, and so does a shift gate whose assumed
         bounds are not enforced.
         """
+        settled = self.exact or not (self.counts["unstable"] or self.counts["contested"])
         if self.gates is None:
-            return self.exact or not self.counts["unstable"]
+            return settled
         keep = solution.value(self.gates.keep)
         whole = bool((np.minimum(keep, 1 - keep) < 1e-6).all())
         enforced = self.gates.trust_region or not self.gates.gate.assumed
-        return enforced and (self.exact or not self.counts["unstable"]) and (whole or not self.counts["switched"])
+        return enforced and settled and (whole or not self.counts["switched"])
 
     def replay(self, solution: Solution, inputs: Vector, tolerance: float = 1e-5) -> float:
         """Run the network with its own gates and compare with what the program computed.

@@ -77,7 +77,7 @@ class _Embedding:
         self.samples = 0
         self._assumed = gates is not None and gates.gate.assumed
         self._trusting = gates is not None and gates.trust_region
-        self.counts = {"on": 0, "off": 0, "unstable": 0, "switched": 0}
+        self.counts = {"on": 0, "off": 0, "unstable": 0, "switched": 0, "contested": 0}
         self.names: set[str] = set()
 
     def run(self, inputs: Block | Vector) -> Activations:
@@ -189,7 +189,8 @@ class _Embedding:
         rivals[np.arange(len(index)), leader] = False
         owner, column = np.nonzero(rivals)
         ahead = a[index[owner, leader[owner]]] - a[index[owner, column]]
-        beaten = self.program.activity(ahead)[0] >= 0 if owner.size else np.zeros(0, dtype=np.bool_)
+        rounding = 1e-12 * np.maximum(1.0, np.abs(high[index[owner, column]]))
+        beaten = self.program.activity(ahead)[0] >= -rounding
         rivals[owner[beaten], column[beaten]] = False
         winner = index[np.arange(len(index)), leader]
         if self._assumed and self._trusting:  # who loses by assumed bounds is made to lose
@@ -200,6 +201,7 @@ class _Embedding:
         contested = np.flatnonzero(rivals.any(axis=1))
         settled = np.flatnonzero(~rivals.any(axis=1))
         parts = [(settled, a[winner[settled]])]
+        self.counts["contested"] += contested.size
         if contested.size:
             rivals[contested, leader[contested]] = True
             candidates = index[contested][rivals[contested]]

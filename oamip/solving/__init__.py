@@ -29,7 +29,7 @@ from oamip.solving.cutloop import Refined, solve_with_cuts
 from oamip.solving.driver import Driver, Support
 from oamip.solving.export import Exported, export
 from oamip.solving.outcome import Outcome
-from oamip.solving.registry import Pair, backends, drivers, find_backend, find_driver, overview
+from oamip.solving.registry import Pair, backend_names, driver_names, find_backend, find_driver, overview
 from oamip.solving.session import Session
 from oamip.solving.solve import solve, solve_built, solver_for
 
@@ -43,8 +43,8 @@ __all__ = [
     "Refined",
     "Session",
     "Support",
-    "backends",
-    "drivers",
+    "backend_names",
+    "driver_names",
     "export",
     "find_backend",
     "find_driver",

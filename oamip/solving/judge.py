@@ -64,8 +64,10 @@ def _accepted(form: StandardForm, x: Vector, driver: Driver, options: Options) -
     """The point as it will be given out, or ``None``, with the verdict on it."""
     tolerance = max(TOLERANCE, options.feasibility)
     claimed = check(form, x, tolerance=tolerance, integrality=max(TOLERANCE, options.integrality))
-    if not form.integer.any() or not math.isfinite(claimed.violation):
-        return (x if claimed.accepted else None), claimed
+    if not claimed.accepted:
+        return None, claimed  # a false point is refused, however easily it could be mended
+    if not form.integer.any():
+        return x, claimed
     rounded = np.where(form.integer, np.round(x), x)
     verdict = check(form, rounded, tolerance=tolerance)
     if verdict.accepted:

@@ -12,7 +12,7 @@ from oamip.errors import InputError, MissingDependency
 from oamip.solving.backend import Backend
 from oamip.solving.driver import Driver
 
-__all__ = ["Pair", "backends", "drivers", "find_backend", "find_driver", "installed_version", "overview"]
+__all__ = ["Pair", "backend_names", "driver_names", "find_backend", "find_driver", "installed_version", "overview"]
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,12 @@ class Pair:
         return self.backend_version is not None and self.solver_version is not None
 
 
-def backends() -> tuple[str, ...]:
+def backend_names() -> tuple[str, ...]:
     """Names of all registered backends."""
     return tuple(sorted(_entries("oamip.backends")))
 
 
-def drivers() -> tuple[str, ...]:
+def driver_names() -> tuple[str, ...]:
     """Names of all registered drivers."""
     return tuple(sorted(_entries("oamip.drivers")))
 
@@ -83,8 +83,8 @@ def overview() -> tuple[Pair, ...]:
 
     Plug-ins are imported, languages and solvers are not; a plug-in that cannot be imported counts as not installed.
     """
-    languages = [(name, _attempt(_load, "oamip.backends", name, "backend")) for name in backends()]
-    solvers = [(name, _attempt(_load, "oamip.drivers", name, "solver")) for name in drivers()]
+    languages = [(name, _attempt(_load, "oamip.backends", name, "backend")) for name in backend_names()]
+    solvers = [(name, _attempt(_load, "oamip.drivers", name, "solver")) for name in driver_names()]
     return tuple(
         _pair(language, backend, solver, driver) for language, backend in languages for solver, driver in solvers
     )

@@ -318,3 +318,20 @@ def test_labels_that_do_not_fit_are_refused(labels, loss: str, message: str) -> 
 def test_unknown_options_are_refused(change) -> None:
     with pytest.raises(InputError, match="importance"):
         ImportanceOptions(**change)
+
+
+def test_contested_maxima_are_known_to_be_free_in_a_relaxation() -> None:
+    """Where two candidates of a pool are closer than the radius, the relaxed program may choose between them."""
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Conv2d(1, 3, 1), nn.MaxPool2d(2), nn.ReLU(), nn.Flatten(), nn.Linear(12, 3))
+    x = torch.rand(3, 1, 2, 2).repeat_interleave(2, 2).repeat_interleave(2, 3)
+    x = x + 1e-7 * torch.rand_like(x)
+    groups = find_groups(read(module, x))
+    samples = x.double().numpy()
+    y = groups.network(samples).argmax(1)
+    formulation = Importance(groups, samples, y, ImportanceOptions(bounds="intact"))
+    solution = solve(formulation.program())
+    assert formulation.activations is not None
+    assert formulation.activations.counts["contested"] > 0
+    assert not formulation.activations.determined(solution)
+    formulation.interpret(solution)

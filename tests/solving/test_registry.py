@@ -10,20 +10,30 @@ import pytest
 from oamip.errors import InputError, MissingDependency
 from oamip.options import Options
 from oamip.program import Program, StandardForm
-from oamip.solving import Backend, Driver, Session, Support, backends, drivers, find_backend, find_driver, overview
+from oamip.solving import (
+    Backend,
+    Driver,
+    Session,
+    Support,
+    backend_names,
+    driver_names,
+    find_backend,
+    find_driver,
+    overview,
+)
 from oamip.solving import registry as registry_module
 
 
 def test_what_is_registered_is_listed_and_keeps_the_protocols() -> None:
-    assert {"matrix", "pyomo"} <= set(backends())
-    assert "highs" in drivers()
+    assert {"matrix", "pyomo"} <= set(backend_names())
+    assert "highs" in driver_names()
     assert all(isinstance(find_backend(name), Backend) for name in ("matrix", "pyomo"))
     assert isinstance(find_driver("highs"), Driver)
 
 
 def test_asking_around_imports_neither_languages_nor_solvers() -> None:
     code = (
-        "import sys; from oamip.solving import overview, backends; backends(); "
+        "import sys; from oamip.solving import overview, backend_names; backend_names(); "
         "rows = overview(); assert all(row.installed for row in rows if row.solver == 'highs'); "
         "print([name for name in ('pyomo', 'highspy', 'cvxpy', 'torch') if name in sys.modules])"
     )
@@ -67,7 +77,7 @@ def test_a_missing_package_is_told_with_the_command(monkeypatch: pytest.MonkeyPa
         "_entries",
         lambda group: {**known(group), "absent": Entry()} if group == "oamip.drivers" else known(group),
     )
-    with pytest.raises(MissingDependency, match="solver 'absent' needs .*: pip install no-such-distribution"):
+    with pytest.raises(MissingDependency, match=r"solver 'absent' needs .*: pip install no-such-distribution"):
         find_driver("absent")
     row = next(row for row in overview() if row.solver == "absent")
     assert not row.installed

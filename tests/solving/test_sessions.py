@@ -36,7 +36,7 @@ def test_hot_equals_cold_through_every_change(seed: int, integer: bool) -> None:
             ours, theirs = hot.solve(), again.solve()
             assert ours.reason == theirs.reason == "optimal"
             assert ours.x is not None
-            assert again.form.objective(ours.x) == pytest.approx(theirs.bound)
+            assert again.form.objective(ours.x) == pytest.approx(theirs.bound, abs=1e-5)  # integers may be off by 1e-6
 
         def both(change: str, *arguments: object) -> None:
             for session in (hot, again):
