@@ -13,7 +13,7 @@ from oamip.bounds import Box, interval
 from oamip.data import load
 from oamip.formulations import Gates, embed
 from oamip.gates import ExactGate
-from oamip.models import train
+from oamip.learning import train
 from oamip.program import Program
 
 

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-import secrets
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatchcase
 from fractions import Fraction
@@ -20,9 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oamip.errors import BudgetError, InputError
+from oamip.files import write_atomically
 from oamip.network import Groups
 
-__all__ = ["EVERYTHING", "Budget", "Decision", "Measure", "Scope", "Scores", "write_atomically"]
+__all__ = ["EVERYTHING", "Budget", "Decision", "Measure", "Scope", "Scores"]
 
 Vector: TypeAlias = NDArray[np.float64]
 Mask: TypeAlias = NDArray[np.bool_]
@@ -314,25 +313,6 @@ class Scope:
 
 EVERYTHING = Scope()
 """Every group may lose all units but one."""
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a file so that a reader, or a crash, sees the old text or the new and never half of it.
-
-    Raises:
-        InputError: it cannot be written there.
-    """
-    # In the same folder, since `replace` is atomic within one file system only.
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror})") from None
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
 
 
 def _checked(numbers: Any, name: str, size: int, kind: str) -> Vector:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oamip.decision import Budget, Decision, Scope, Scores, write_atomically
+from oamip.decision import Budget, Decision, Scope, Scores
 from oamip.errors import BudgetError, InputError
 from oamip.network import Affine, Dense, Groups, Input, Layer, Network, ReLU, find_groups
 
@@ -114,17 +114,6 @@ def test_files_that_hold_no_decision_are_refused_by_name(tmp_path, text: str, me
         Decision.load(path)
     with pytest.raises(InputError, match=r"none\.json: cannot be read"):
         Decision.load(tmp_path / "none.json")
-
-
-def test_a_write_that_fails_leaves_the_old_text_and_nothing_else(tmp_path) -> None:
-    path = tmp_path / "file.json"
-    write_atomically(path, "old")
-    with pytest.raises(UnicodeEncodeError):
-        write_atomically(path, "\ud800")
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
-    with pytest.raises(InputError, match="cannot be written"):
-        write_atomically(path / "below.json", "a file is no folder")
 
 
 # ── budgets ──────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -52,7 +52,8 @@ def prune(
         out: folder for model.safetensors, decision.json, report.json and report.md.
         json: file for the report alone.
     """
-    from oamip.decision import Budget, Decision, write_atomically
+    from oamip.decision import Budget, Decision
+    from oamip.files import write_atomically
 
     chosen = _baselines(baselines)
     wanted = None if budget is None else Budget.parse(budget)

@@ -13,14 +13,13 @@ over become ``_``, and a name that is then taken gets ``~2``, ``~3`` and so on.
 from __future__ import annotations
 
 import re
-import secrets
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
 from oamip.errors import InputError
+from oamip.files import write_atomically
 from oamip.program.form import StandardForm
 
 __all__ = ["write_mps"]
@@ -45,7 +44,8 @@ def write_mps(form: StandardForm, path: Path, *, header: tuple[str, ...] = ()) -
         raise InputError(f"MPS has no convex epigraphs ({names}); `oamip.solving.export` writes their refined master")
     _refuse_impossible(form)
     lines = [f"* {line}" for text in header for line in text.splitlines()]
-    _write_atomically(path, "\n".join([*lines, *_sections(form, _clean(path.stem)), ""]))
+    text = "\n".join([*lines, *_sections(form, _clean(path.stem)), ""])
+    write_atomically(path, text.encode("ascii"))
 
 
 def _sections(form: StandardForm, name: str) -> Iterator[str]:
@@ -155,17 +155,3 @@ def _unique(names: Iterable[str]) -> list[str]:
             candidate = f"{name}~{copy}"
         found[candidate] = None
     return list(found)
-
-
-def _write_atomically(path: Path, text: str) -> None:
-    # In the same folder, since `replace` is atomic within one file system only.
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text, encoding="ascii")
-        temporary.replace(path)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror})") from None
-    finally:
-        with suppress(OSError):
-            temporary.unlink()

@@ -1,4 +1,4 @@
-"""Fine-tuning: a few small steps of training after a removal, with the one training loop of `oamip.models`."""
+"""Fine-tuning: a few small steps of training after a removal, with the one training loop of `oamip.learning`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import nn
 
 from oamip.data import Data, Split
 from oamip.errors import InputError
-from oamip.models import Progress, train
+from oamip.learning import Progress, train
 
 __all__ = ["LEARNING_RATE", "finetune"]
 

@@ -23,7 +23,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from oamip.data import Split
 from oamip.errors import DataError
-from oamip.models import accuracy, evaluating, mean_squared_error
+from oamip.learning import accuracy, evaluating, mean_squared_error
 
 __all__ = ["Measured", "latencies", "measure"]
 

@@ -21,10 +21,11 @@ from numpy.typing import NDArray
 from torch import nn
 
 from oamip.data import Data, choose
-from oamip.decision import Budget, Decision, Scope, Scores, write_atomically
+from oamip.decision import Budget, Decision, Scope, Scores
 from oamip.errors import BudgetError, DataError, InputError
+from oamip.files import write_atomically
 from oamip.formulations.importance import ImportanceOptions
-from oamip.models import outputs
+from oamip.learning import outputs
 from oamip.network import Groups, cost_of, find_groups
 from oamip.options import Options
 from oamip.program import Program

@@ -16,7 +16,6 @@ from __future__ import annotations
 import copy
 import json
 import operator
-import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from safetensors.torch import save as serialise
 from torch import fx, nn
 
 from oamip.errors import MismatchError, ModelFileError, UnsupportedOperator
+from oamip.files import write_atomically
 from oamip.readers.blueprint import (
     Blueprint,
     Malformed,
@@ -80,16 +80,16 @@ def save(module: nn.Module, example_input: torch.Tensor | tuple[torch.Tensor, ..
         "inputs": [[list(value.shape), str(value.dtype).removeprefix("torch.")] for value in inputs],
     }
     metadata = {"format": _FORMAT, "version": str(_VERSION), "graph": json.dumps(graph)}
+    content = serialise(_written_tensors(traced), metadata)
     target = Path(path)
-    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}")  # same folder: only there is replacing atomic
-    try:
-        temporary.write_bytes(serialise(_written_tensors(traced), metadata))
-        _compare(original, load(temporary), inputs, target)
-        temporary.replace(target)
-    except OSError as error:
-        raise ModelFileError(f"{target} cannot be written: {error}") from None
-    finally:
-        temporary.unlink(missing_ok=True)
+    if not target.parent.is_dir():
+        raise ModelFileError(f"{target}: cannot be written (there is no folder {target.parent})")
+    write_atomically(
+        target,
+        content,
+        check=lambda written: _compare(original, load(written), inputs, target),
+        error=ModelFileError,
+    )
 
 
 def _compare(original: nn.Module, loaded: nn.Module, inputs: tuple[torch.Tensor, ...], path: Path) -> None:

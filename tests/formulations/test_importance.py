@@ -323,9 +323,9 @@ def test_unknown_options_are_refused(change) -> None:
 def test_contested_maxima_are_known_to_be_free_in_a_relaxation() -> None:
     """Where two candidates of a pool are closer than the radius, the relaxed program may choose between them."""
     torch.manual_seed(0)
-    module = nn.Sequential(nn.Conv2d(1, 3, 1), nn.MaxPool2d(2), nn.ReLU(), nn.Flatten(), nn.Linear(12, 3))
-    x = torch.rand(3, 1, 2, 2).repeat_interleave(2, 2).repeat_interleave(2, 3)
-    x = x + 1e-7 * torch.rand_like(x)
+    module = nn.Sequential(nn.Conv2d(1, 3, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(12, 3))
+    nn.init.constant_(module[0].bias, 1.0)
+    x = torch.zeros(3, 1, 4, 4)  # equal activations everywhere, in intervals that are narrower at the border
     groups = find_groups(read(module, x))
     samples = x.double().numpy()
     y = groups.network(samples).argmax(1)
