@@ -5,7 +5,7 @@
     >>> y = (x[:, 0] > x[:, 1]).astype("int64")
     >>> _ = torch.manual_seed(0)
     >>> net = torch.nn.Sequential(torch.nn.Linear(4, 12), torch.nn.ReLU(), torch.nn.Linear(12, 2))
-    >>> result = oamip.prune(net, (x, y), budget="units=0.5", scoring=oamip.Scoring(samples=20))
+    >>> result = oamip.prune(net, (x, y), budget="units=0.5")
     >>> result.module[0]
     Linear(in_features=4, out_features=6, bias=True)
 

@@ -27,7 +27,7 @@ __all__ = ["write_mps"]
 OBJECTIVE = "objective"
 
 
-def write_mps(form: StandardForm, path: Path, *, header: tuple[str, ...] = ()) -> None:
+def write_mps(form: StandardForm, path: Path | str, *, header: tuple[str, ...] = ()) -> None:
     """Write a form, whole or not at all.
 
     Args:
@@ -44,8 +44,8 @@ def write_mps(form: StandardForm, path: Path, *, header: tuple[str, ...] = ()) -
         raise InputError(f"MPS has no convex epigraphs ({names}); `oamip.solving.export` writes their refined master")
     _refuse_impossible(form)
     lines = [f"* {line}" for text in header for line in text.splitlines()]
-    text = "\n".join([*lines, *_sections(form, _clean(path.stem)), ""])
-    write_atomically(path, text.encode("ascii"))
+    text = "\n".join([*lines, *_sections(form, _clean(Path(path).stem)), ""])
+    write_atomically(Path(path), text.encode("ascii", "replace"))  # a λ in a comment must not cost the file
 
 
 def _sections(form: StandardForm, name: str) -> Iterator[str]:

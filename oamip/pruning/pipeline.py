@@ -22,7 +22,7 @@ from torch import nn
 
 from oamip.data import Data, choose
 from oamip.decision import Budget, Decision, Scope, Scores
-from oamip.errors import BudgetError, DataError, InputError
+from oamip.errors import BudgetError, DataError
 from oamip.files import write_atomically
 from oamip.formulations.importance import ImportanceOptions
 from oamip.learning import outputs
@@ -166,12 +166,9 @@ class Pruning:
             Scores (or the decision of a formulation that decides by itself), and the last solution.
         """
         scoring, importance, scoped = scoring or Scoring(), self._importance(importance), self.scoped
-        try:
-            make = find_formulation(scoring.formulation)
-        except InputError:
-            if scoring.formulation not in BASELINES:
-                raise
+        if scoring.formulation in BASELINES:
             return self._baseline(scoring.formulation, scoring.samples), None
+        make = find_formulation(scoring.formulation)
         x, y = self.samples(scoring.samples or self._default_samples(importance))
         self._tell(f"scoring {scoped.size} units on {len(x)} samples: {scoring.formulation}")
         request = Request(
@@ -187,6 +184,8 @@ class Pruning:
 
         def solve(program: Program, options: Options | None = None, /) -> Solution:
             answers.append(self.solve(program, options or self.options))
+            if answers[-1].reason == "interrupted" and self.options.progress is None:
+                raise KeyboardInterrupt  # a session answers Ctrl-C with what it has; half-made scores prune nothing
             return answers[-1]
 
         scores = score(make(scoped, x, y, request), solve)

@@ -22,6 +22,7 @@ from oamip.formulations.importance_procedures import ImportanceByClass, Importan
 from oamip.formulations.protocol import Formulation, Procedure
 from oamip.network import Convolution, Groups
 from oamip.network.nodes import Affine
+from oamip.pruning.baselines import BASELINES
 from oamip.solution import Solve
 
 __all__ = ["Question", "Request", "find_formulation", "importance", "score"]
@@ -87,8 +88,8 @@ def find_formulation(name: str) -> Make:
     found = {entry.name: entry for entry in importlib.metadata.entry_points(group="oamip.formulations")}
     if name not in found:
         raise InputError(
-            f"no formulation '{name}'; there are {', '.join(sorted(found)) or 'none'} "
-            "(a package that adds one must be installed again after its entry points change)"
+            f"no formulation '{name}'; there are {', '.join(sorted(found)) or 'none'}, and the baselines "
+            f"{', '.join(BASELINES)} (a package that adds one must be installed again after its entry points change)"
         )
     make: Make = found[name].load()
     return make

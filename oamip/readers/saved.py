@@ -82,7 +82,7 @@ def save(module: nn.Module, example_input: torch.Tensor | tuple[torch.Tensor, ..
     metadata = {"format": _FORMAT, "version": str(_VERSION), "graph": json.dumps(graph)}
     content = serialise(_written_tensors(traced), metadata)
     target = Path(path)
-    if not target.parent.is_dir():
+    if not target.parent.is_dir():  # a mistyped folder is told, not made
         raise ModelFileError(f"{target}: cannot be written (there is no folder {target.parent})")
     write_atomically(
         target,

@@ -143,3 +143,10 @@ def test_a_file_that_cannot_be_written_is_told_by_name(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"folder\.mps: cannot be written"):
         write_mps(form_of_three((Span("r", 0, (3,)),)), tmp_path / "folder.mps")
     assert [path.name for path in tmp_path.iterdir()] == ["folder.mps"]
+
+
+def test_a_comment_may_hold_any_letter(tmp_path: Path) -> None:
+    program = Program()
+    program.minimize(program.variables("x", 1, 0, 1).sum())
+    write_mps(program.compile(), str(tmp_path / "a.mps"), header=("λ = 5",))
+    assert (tmp_path / "a.mps").read_text().startswith("* ? = 5\n")

@@ -1,0 +1,95 @@
+"""What a user has in memory becomes a `Data`: arrays, a mapping of them, a torch Dataset or DataLoader."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oamip.data.check import array_of, checked, split_of
+from oamip.data.parts import PARTS, Data
+from oamip.data.split import divided, with_score
+from oamip.errors import DataError
+
+__all__ = ["as_data"]
+
+
+def as_data(obj: Any, *, seed: int = 0, name: str = "data") -> Data:
+    """Make three parts out of what a user has.
+
+    Numbers are taken as they are (no scaling); a part that is missing is split off by seed, stratified by class, and
+    `Data.describe` says so.
+
+    Args:
+        obj: a `Data`; a tuple ``(x, y)`` of arrays or tensors; ``x`` alone; a mapping with the array names of an npz
+            file (see `load`); a torch Dataset or DataLoader of ``(x, y)`` pairs or of ``x``.
+        seed: of the split.
+        name: for reports; a `Data` keeps its own.
+
+    Raises:
+        DataError: NaN or infinity in x, lengths that differ, labels that are negative, not whole or out of range, an
+            empty part, or an object of another kind.
+    """
+    if isinstance(obj, Data):
+        return checked({part: getattr(obj, part) for part in PARTS}, obj.name, obj.note, obj.classes)
+    if isinstance(obj, Mapping):
+        return _from_arrays(obj, seed, name)
+    if isinstance(obj, tuple):
+        if len(obj) != 2:
+            raise DataError(f"{name}: a tuple of {len(obj)} was given; give (x, y)")
+        return divided(split_of(obj[0], obj[1], name), seed, name)
+    return divided(split_of(*_samples(obj, seed, name), name), seed, name)
+
+
+def _from_arrays(arrays: Mapping[str, Any], seed: int, name: str) -> Data:
+    """Arrays by the names of an npz file; those that are absent are split off."""
+    known = {f"{axis}_{part}" for axis in "xy" for part in PARTS}
+    given = set(arrays)
+    if given <= {"x", "y"} and "x" in given:
+        return divided(split_of(arrays["x"], arrays.get("y"), name), seed, name)
+    if not given <= known or not {"x_train", "x_test"} <= given:
+        raise DataError(
+            f"{name}: the arrays are {', '.join(sorted(map(str, given))) or 'none'}; "
+            "give x_train, y_train, x_test, y_test (and x_score, y_score), or x, y"
+        )
+    parts = {
+        part: split_of(arrays[f"x_{part}"], arrays.get(f"y_{part}"), f"{name}: {part}")
+        for part in PARTS
+        if f"x_{part}" in given
+    }
+    if "score" in parts:
+        return checked(parts, name, "all three parts given")
+    return with_score(parts["train"], parts["test"], seed, name)
+
+
+def _samples(obj: Any, seed: int, name: str) -> tuple[Any, Any]:
+    """Samples and labels of a torch Dataset or DataLoader; samples alone of anything that is an array."""
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(obj, torch.utils.data.DataLoader):
+        with torch.random.fork_rng(devices=[]):  # a shuffling loader draws from the global generator
+            torch.manual_seed(seed)
+            return _joined(list(obj), np.concatenate, name)
+    if torch is not None and isinstance(obj, torch.utils.data.IterableDataset):
+        return _joined(list(obj), np.stack, name)
+    if torch is not None and isinstance(obj, torch.utils.data.Dataset):
+        return _joined([obj[i] for i in range(len(obj))], np.stack, name)
+    return obj, None
+
+
+def _joined(items: list[Any], join: Callable[[list[NDArray[Any]]], NDArray[Any]], name: str) -> tuple[Any, Any]:
+    if not items:
+        raise DataError(f"{name}: the data set is empty; give at least one sample")
+    paired = isinstance(items[0], (tuple, list))
+    if paired and len(items[0]) not in (1, 2):
+        raise DataError(f"{name}: the data set yields tuples of {len(items[0])}; let it yield (x, y)")
+    columns = list(zip(*items, strict=True)) if paired else [tuple(items)]
+    try:
+        arrays = [join([array_of(value, name) for value in column]) for column in columns]
+    except ValueError as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{name}: the samples do not form one array ({error}); give them all the same shape") from None
+    return arrays[0], arrays[1] if len(arrays) == 2 else None
