@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from importlib.metadata import version
 
 from cyclopts import App, CycloptsError
@@ -34,10 +35,10 @@ app.command(
 )
 
 
-def main() -> None:
-    """Run the command line and exit: 0 done, 1 failed, 2 wrong input, 130 interrupted."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line (of this process by default); exits 1 if it failed, 2 on wrong input, 130 if interrupted."""
     try:
-        app(exit_on_error=False, print_error=False)
+        app(sys.argv[1:] if arguments is None else arguments, exit_on_error=False, print_error=False)
     except CycloptsError as error:
         _fail(f"{error} (see oamip --help)", 2)
     except OamipError as error:

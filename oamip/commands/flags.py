@@ -156,7 +156,7 @@ def open_pruning(model: str, source: Source, way: Way, units: Units, tell: Calla
         progress=lambda epoch, epochs, loss: tell(f"training {model}: epoch {epoch}/{epochs}, loss {loss:.4f}"),
     )
     scope = Scope(units.include, units.exclude, units.least, units.multiple)
-    return Pruning(module, data, solve, model, scope, options, source.seed, tell)
+    return Pruning(module, data, solve, Path(model).name, scope, options, source.seed, tell)
 
 
 @contextmanager
