@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from oamip.data import Data, Split
     from oamip.decision import Budget, Decision, Scope, Scores
     from oamip.errors import OamipError
-    from oamip.facade import prune, score
+    from oamip.facade import load, prune, score
     from oamip.formulations import Importance, ImportanceOptions
     from oamip.network import Network, find_groups
     from oamip.options import Options
@@ -55,6 +55,7 @@ _HOMES = {
     "Split": "oamip.data",
     "find_groups": "oamip.network",
     "interval": "oamip.bounds",
+    "load": "oamip.facade",
     "prune": "oamip.facade",
     "read": "oamip.readers",
     "score": "oamip.facade",
@@ -81,6 +82,7 @@ __all__ = [
     "Split",
     "find_groups",
     "interval",
+    "load",
     "prune",
     "read",
     "score",

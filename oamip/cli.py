@@ -22,6 +22,7 @@ app = App(
     help="Make trained neural networks smaller by mathematical optimisation, on any solver.",
     version=lambda: f"oamip {version('oamip')}",
     result_action="return_value",
+    suppress_keyboard_interrupt=False,
 )
 app.command(
     "oamip.commands.prune:prune",
@@ -44,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except OamipError as error:
         _fail(str(error), 2 if isinstance(error, InputError | MissingDependency) else 1)
     except KeyboardInterrupt:
-        _fail("interrupted", 130)
+        _fail("interrupted; nothing more is written", 130)
     except BrokenPipeError:
         # The reader of our output went away (oamip ... | head); nothing is left to tell it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

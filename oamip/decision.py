@@ -273,6 +273,9 @@ class Scope:
     multiple: int = 1
 
     def __post_init__(self) -> None:
+        for name in ("include", "exclude"):
+            if isinstance(getattr(self, name), str):  # include="fc1" is one pattern, not three letters
+                object.__setattr__(self, name, (getattr(self, name),))
         if self.least < 1 or self.multiple < 1:
             raise InputError(f"least={self.least} and multiple={self.multiple} must be at least 1")
 

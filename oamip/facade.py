@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +10,15 @@ from torch import nn
 
 from oamip.data import as_data
 from oamip.decision import Budget, Decision, Scope, Scores
+from oamip.errors import BudgetError, InputError
 from oamip.formulations.importance import ImportanceOptions
 from oamip.options import Options
 from oamip.pruning.finetune import LEARNING_RATE
 from oamip.pruning.pipeline import Pruning, Result, Scoring
+from oamip.readers import saved
 from oamip.solving import solver_for
 
-__all__ = ["prune", "score"]
+__all__ = ["load", "prune", "score"]
 
 
 def prune(
@@ -37,7 +39,7 @@ def prune(
     refit_samples: int = 2000,
     epochs: int = 0,
     learning_rate: float = LEARNING_RATE,
-    baselines: tuple[str, ...] = (),
+    baselines: Sequence[str] = (),
     seed: int = 0,
     name: str = "",
     progress: Callable[[str], None] | None = None,
@@ -75,6 +77,7 @@ def prune(
         MismatchError: the smaller module is not the masked network.
         SolveError: the solver gave no usable answer.
     """
+    _check_kinds(model, options, scope)
     job = Pruning(
         model,
         as_data(data, seed=seed),
@@ -86,7 +89,7 @@ def prune(
         progress=progress,
     )
     return job.run(
-        budget=Budget.parse(budget) if isinstance(budget, str) else budget,
+        budget=_budget(budget),
         tau=threshold,
         scoring=Scoring(scoring) if isinstance(scoring, str) else scoring,
         importance=importance,
@@ -96,7 +99,7 @@ def prune(
         refit_samples=refit_samples,
         epochs=epochs,
         learning_rate=learning_rate,
-        baselines=baselines,
+        baselines=tuple(baselines.split(",")) if isinstance(baselines, str) else tuple(baselines),
     )
 
 
@@ -110,10 +113,15 @@ def score(
     solver: str = "highs",
     options: Options | None = None,
     scope: Scope | None = None,
+    budget: Budget | str | None = None,
     seed: int = 0,
     progress: Callable[[str], None] | None = None,
 ) -> Scores:
-    """Score the units of a trained network; arguments and errors as `prune`."""
+    """Score the units of a trained network; arguments and errors as `prune`.
+
+    With a budget the scores look ahead to it, in steps where it asks for much; without one they are made at once.
+    """
+    _check_kinds(model, options, scope)
     job = Pruning(
         model,
         as_data(data, seed=seed),
@@ -123,7 +131,31 @@ def score(
         seed=seed,
         progress=progress,
     )
-    answer, _ = job.score(Scoring(scoring) if isinstance(scoring, str) else scoring, importance)
+    answer, _ = job.score(Scoring(scoring) if isinstance(scoring, str) else scoring, importance, _budget(budget))
     if isinstance(answer, Decision):
-        raise ValueError("this formulation decides by itself and gives no scores; use oamip.prune")
+        raise InputError("this formulation decides by itself and gives no scores; use oamip.prune")
     return answer
+
+
+def load(path: Path | str) -> nn.Module:
+    """The network in a file that `Result.save` wrote (``model.safetensors``); its original class is not needed.
+
+    Raises:
+        ModelFileError: the file is missing or damaged.
+    """
+    return saved.load(path)
+
+
+def _budget(budget: Any) -> Budget | None:
+    if isinstance(budget, str):
+        return Budget.parse(budget)
+    if budget is not None and not isinstance(budget, Budget):
+        raise BudgetError(f"a budget says what it counts: write 'units={budget}' or 'params={budget}', not {budget!r}")
+    return budget
+
+
+def _check_kinds(model: Any, options: Any, scope: Any) -> None:
+    """The slips that would otherwise surface as an AttributeError deep inside."""
+    for value, kind, what in ((model, nn.Module, "model"), (options, Options, "options"), (scope, Scope, "scope")):
+        if value is not None and not isinstance(value, kind):
+            raise InputError(f"{what} must be {kind.__name__}, not {type(value).__name__}")

@@ -84,7 +84,7 @@ class Solution:
     held: Held
     objective: float
     bound: float
-    values: Mapping[str, Vector]
+    values: Mapping[str, Vector] = field(repr=False)
     backend: str
     solver: str
     version: str
@@ -97,7 +97,7 @@ class Solution:
     verdict: Verdict | None = None
     clash: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
-    log: str = ""
+    log: str = field(default="", repr=False)
 
     @property
     def gap(self) -> float:

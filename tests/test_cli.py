@@ -182,4 +182,8 @@ def test_wrong_weights_data_and_budgets_get_one_clear_line(tmp_path: Path, train
     assert "1.weight" in refusal("prune", "digits-mlp", "--weights", "nan.pt", "--budget", "units=0.5", cwd=tmp_path)
     assert "smallest reachable" in refusal(*call, "--budget", "params=10", "--formulation", "l2", cwd=tmp_path)
     assert "nothing would be removed" in refusal(*call, "--budget", "units=64", "--formulation", "l2", cwd=tmp_path)
+    (tmp_path / "file").write_text("")
+    assert "is a file" in refusal(*call, "--budget", "units=0.5", "--out", "file", cwd=tmp_path)
+    assert "is a folder" in refusal(*call, "--budget", "units=0.5", "--json", ".", cwd=tmp_path)
+    assert "above every score" in refusal(*call, "--threshold", "nan", "--steps", "once", cwd=tmp_path)
     assert "matches no layer" in refusal(*call, "--budget", "units=0.5", "--include", "conv*", cwd=tmp_path)

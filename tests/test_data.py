@@ -309,3 +309,21 @@ def test_choosing_never_gives_fewer():
         choose(split, 0, seed=0)
     with pytest.raises(DataError, match=r"shape \(3,\)"):
         choose(split, 2, seed=0, correct=np.ones(3, bool))
+
+
+def test_parts_may_come_as_loaders() -> None:
+    """A train and a test loader is what every user of torch has."""
+    x, y = torch.rand(100, 3), torch.arange(100) % 4
+    loaders = {part: DataLoader(TensorDataset(x + i, y), batch_size=16) for i, part in enumerate(("train", "test"))}
+    data = as_data(loaders)
+    assert (len(data.train), len(data.score), len(data.test)) == (80, 20, 100)
+    np.testing.assert_array_equal(data.test.x, (x + 1).numpy())
+    whole = as_data({**loaders, "score": (x.numpy(), y.numpy())})
+    assert len(whole.score) == 100
+    assert len(as_data(Data(loaders["train"], (x, y), loaders["test"])).score) == 100  # type: ignore[arg-type]
+    assert len(as_data([x, y]).train) == 60  # a list is as good as a tuple
+
+
+def test_one_hot_labels_are_refused() -> None:
+    with pytest.raises(DataError, match=r"one-hot; give class numbers, y\.argmax\(1\)"):
+        as_data((np.zeros((9, 2)), np.eye(3)[np.arange(9) % 3]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -143,3 +144,96 @@ def test_clear_refusals(task) -> None:
         oamip.prune(nn.Sequential(nn.Linear(4, 3), nn.SiLU(), nn.Linear(3, 3)), (x, y), budget="units=0.5")
     with pytest.raises(InputError, match="shape"):
         oamip.prune(nn.Sequential(nn.Linear(5, 3), nn.ReLU(), nn.Linear(3, 3)), (x, y), budget="units=0.5")
+
+
+def test_slips_of_python_users_get_a_way_out(task) -> None:
+    net, x, y = task
+    for change, error, message in [
+        ({"budget": 0.5}, BudgetError, "write 'units=0.5'"),
+        ({"options": {"time_limit": 3}}, InputError, "options must be Options, not dict"),
+        ({"epochs": -1}, InputError, "epochs=-1"),
+        ({"learning_rate": 0.0}, InputError, "learning_rate"),
+        ({"budget": "units=1"}, BudgetError, "keeps everything"),
+        ({"scoring": oamip.Scoring(samples=0)}, DataError, "at least one"),
+    ]:
+        with pytest.raises(error, match=message):
+            oamip.prune(net, (x, y), **{"budget": "units=0.5", **change})
+    with pytest.raises(InputError, match="model must be Module, not OrderedDict"):
+        oamip.prune(net.state_dict(), (x, y), budget="units=0.5")
+    report = oamip.prune(net, (x, y), budget="units=0.5", scoring="l2", baselines="l1,random", refit=False).report
+    assert [row.name for row in report.rows] == ["reference", "l2", "l1", "random"]
+    assert oamip.Scope(include="0").include == ("0",)
+
+
+def test_layers_that_a_view_freezes_are_named(task) -> None:
+    class Rigid(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.hidden, self.head = nn.Conv1d(1, 3, 1), nn.Linear(12, 8), nn.Linear(8, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            x = torch.relu(self.conv(x.unsqueeze(1))).view(-1, 12)
+            return self.head(torch.relu(self.hidden(x)))
+
+    _, x, y = task
+    report = oamip.prune(Rigid(), (x, y), budget="units=0.5", scoring="l2", refit=False).report
+    assert "12" in report.whole["conv"]
+    assert "conv stays whole" in report.table()
+    assert set(report.whole) == {"conv"}  # that the last layer stays is no news
+
+
+def test_a_network_that_only_guesses_is_doubted(task, caplog) -> None:
+    _, x, y = task
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
+    nn.init.constant_(net[2].bias, 0.0)
+    net[2].bias.data[2] = 100.0
+    oamip.prune(net, (x, y), budget="units=0.5", scoring="l2", refit=False)
+    assert "is it trained" in caplog.text
+
+
+def test_a_saved_result_loads_without_its_class(task, tmp_path) -> None:
+    net, x, y = task
+    result = oamip.prune(net, (x, y), budget="units=0.5", scoring="l2")
+    result.save(tmp_path)
+    again = oamip.load(tmp_path / "model.safetensors")
+    torch.testing.assert_close(again(torch.from_numpy(x)), result.module(torch.from_numpy(x)))
+
+
+def test_ctrl_c_while_solving_stops_the_run(task, monkeypatch) -> None:
+    import oamip.facade as facade
+    from oamip.solving import solver_for
+
+    net, x, y = task
+
+    def interrupted(backend: str, solver: str):
+        solve = solver_for(backend, solver)
+        return lambda program, options=None: replace(solve(program, options), reason="interrupted")
+
+    monkeypatch.setattr(facade, "solver_for", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        oamip.prune(net, (x, y), budget="units=0.5")
+
+
+def test_an_infeasible_program_names_the_rows_that_clash(task, monkeypatch) -> None:
+    import oamip.pruning.pipeline as pipeline
+    from oamip.errors import InfeasibleProgram
+    from oamip.formulations import Importance
+
+    net, x, y = task
+
+    class Impossible(Importance):
+        def __init__(self, groups, x, y, request):
+            super().__init__(groups, x, y)
+
+        def program(self):
+            program = super().program()
+            keep = program.blocks["keep"]
+            program.add("at_most_two", keep.sum() <= 2)
+            program.add("at_least_three", keep[:20].sum() >= 3)
+            return program
+
+    monkeypatch.setattr(pipeline, "find_formulation", lambda name: Impossible)
+    with pytest.raises(InfeasibleProgram, match="at_most_two, at_least_three") as caught:
+        oamip.prune(net, (x, y), budget="units=0.5")
+    assert caught.value.rows == ("at_most_two", "at_least_three")

@@ -29,7 +29,7 @@ Model: TypeAlias = Annotated[
     ),
 ]
 
-__all__ = ["Importance", "Model", "Source", "Units", "Way", "console", "open_pruning", "progress"]
+__all__ = ["Importance", "Model", "Source", "Units", "Way", "check_output", "console", "open_pruning", "progress"]
 
 
 @Parameter(name="*", group=Group("Network and data", sort_key=1))
@@ -38,7 +38,8 @@ class Source:
     """Where the network's weights and the data come from.
 
     Args:
-        data: digits, mnist, fashion, FILE.npz or package.module:factory.
+        data: digits, mnist, fashion, FILE.npz (arrays x, y; or x_train, y_train, x_test, y_test and maybe x_score,
+            y_score) or package.module:factory.
         data_dir: folder with MNIST/raw and FashionMNIST/raw, as torchvision lays them out.
         weights: a state dict for the model (safetensors, or torch.save; loaded with weights_only).
         train_epochs: epochs of training for a built-in model, in place of its recipe's.
@@ -117,7 +118,7 @@ class Units:
         include: patterns of layer paths, for example features.* (repeat the flag for several); all by default.
         exclude: patterns of layer paths that stay whole.
         least: every layer keeps at least this many units.
-        multiple: the number of units kept in a layer is a multiple of this.
+        multiple: the number of units kept in a layer is a multiple of this, or all of them.
     """
 
     include: Patterns = ()
@@ -157,6 +158,15 @@ def open_pruning(model: str, source: Source, way: Way, units: Units, tell: Calla
     )
     scope = Scope(units.include, units.exclude, units.least, units.multiple)
     return Pruning(module, data, solve, Path(model).name, scope, options, source.seed, tell)
+
+
+def check_output(path: Path | None, *, folder: bool) -> None:
+    """Refuse, before any work, a folder where a file must go, or the other way round."""
+    from oamip.errors import InputError
+
+    if path is not None and path.exists() and path.is_dir() != folder:
+        kind, other = ("folder", "file") if folder else ("file", "folder")
+        raise InputError(f"{path} is a {other}; give the name of a {kind}")
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import json as json_format
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from oamip.commands.flags import Importance, Model, Source, Units, Way, console, open_pruning, progress
+from oamip.commands.flags import Importance, Model, Source, Units, Way, check_output, console, open_pruning, progress
 
 if TYPE_CHECKING:
     from oamip.decision import Scores
@@ -60,6 +60,8 @@ def prune(
     given = None if decision is None else Decision.load(decision)
     scored = None if scores is None else _scores(scores)
     _check_choice(wanted, threshold, given)
+    check_output(out, folder=True)
+    check_output(json, folder=False)
     with progress() as tell:
         job = open_pruning(model, source, way, units, tell)
         from oamip.pruning.pipeline import Scoring

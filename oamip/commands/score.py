@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from oamip.commands.flags import Importance, Model, Source, Units, Way, open_pruning, progress
+from oamip.commands.flags import Importance, Model, Source, Units, Way, check_output, open_pruning, progress
 
 if TYPE_CHECKING:
     from oamip.decision import Decision
@@ -36,21 +36,22 @@ def score(
     from oamip.decision import Budget, Decision
 
     wanted = None if budget is None else Budget.parse(budget)
+    check_output(out, folder=False)
     with progress() as tell:
         job = open_pruning(model, source, way, units, tell)
         from oamip.pruning.pipeline import Scoring
 
         options = importance_options(importance, regression=not job.data.train.labelled)
-        answer, solution = job.score(Scoring(way.formulation, way.samples, way.by_class, way.steps), options, wanted)
+        answer, solutions = job.score(Scoring(way.formulation, way.samples, way.by_class, way.steps), options, wanted)
         if not isinstance(answer, Decision):
             groups = job.scoped
             everything = np.ones(groups.size, dtype=np.bool_)
             answer = Decision.of(groups, everything, answer, "scores only: keeps every unit")
         answer.save(out)
-    _show(answer, solution, out)
+    _show(answer, solutions, out)
 
 
-def _show(decision: Decision, solution: Solution | None, out: Path) -> None:
+def _show(decision: Decision, solutions: tuple[Solution, ...], out: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -65,6 +66,7 @@ def _show(decision: Decision, solution: Solution | None, out: Path) -> None:
             low, middle, high = (f"{q:.4g}" for q in (min(values), sorted(values)[len(values) // 2], max(values)))
             table.add_row(name, str(len(values)), low, middle, high)
         screen.print(table)
-    if solution is not None:
-        screen.print(str(SolverFacts.of(solution)), highlight=False)
+    if solutions:
+        facts = SolverFacts.of(solutions)
+        screen.print(" ".join(filter(None, [str(facts), facts.warning()])), highlight=False)
     screen.print(f"Written to {out}; cut with: oamip prune ... --scores {out} --budget units=0.5", highlight=False)

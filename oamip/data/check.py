@@ -64,6 +64,8 @@ def split_of(x: Any, y: Any, place: str) -> Split:
 def _targets(y: NDArray[Any], place: str) -> NDArray[Any]:
     if not np.isfinite(y).all():
         raise DataError(f"{place}: y holds NaN or infinity; remove those samples")
+    if y.ndim == 2 and y.shape[1] > 1 and ((y == 0) | (y == 1)).all() and (y.sum(axis=1) == 1).all():
+        raise DataError(f"{place}: y of shape {y.shape} is one-hot; give class numbers, y.argmax(1)")
     if y.dtype.kind == "f" and y.ndim == 2:
         return np.ascontiguousarray(y, dtype=np.float32)
     if y.ndim == 2 and y.shape[1] == 1:

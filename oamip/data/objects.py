@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oamip.data.check import array_of, checked, split_of
-from oamip.data.parts import PARTS, Data
+from oamip.data.parts import PARTS, Data, Split
 from oamip.data.split import divided, with_score
 from oamip.errors import DataError
 
@@ -24,8 +24,9 @@ def as_data(obj: Any, *, seed: int = 0, name: str = "data") -> Data:
     `Data.describe` says so.
 
     Args:
-        obj: a `Data`; a tuple ``(x, y)`` of arrays or tensors; ``x`` alone; a mapping with the array names of an npz
-            file (see `load`); a torch Dataset or DataLoader of ``(x, y)`` pairs or of ``x``.
+        obj: a `Data`; a tuple ``(x, y)`` of arrays or tensors; ``x`` alone; a torch Dataset or DataLoader of ``(x, y)``
+            pairs or of ``x``; a mapping ``train``, ``test`` and maybe ``score`` to any of these; or a mapping with the
+            array names of an npz file (see `load`).
         seed: of the split.
         name: for reports; a `Data` keeps its own.
 
@@ -34,14 +35,33 @@ def as_data(obj: Any, *, seed: int = 0, name: str = "data") -> Data:
             empty part, or an object of another kind.
     """
     if isinstance(obj, Data):
-        return checked({part: getattr(obj, part) for part in PARTS}, obj.name, obj.note, obj.classes)
+        parts = {part: _part(getattr(obj, part), seed, f"{obj.name}: {part}") for part in PARTS}
+        return checked(parts, obj.name, obj.note, obj.classes)
+    if isinstance(obj, Mapping) and {"train", "test"} <= set(obj) <= set(PARTS):
+        return _from_parts({part: _part(value, seed, f"{name}: {part}") for part, value in obj.items()}, seed, name)
     if isinstance(obj, Mapping):
         return _from_arrays(obj, seed, name)
+    return divided(_part(obj, seed, name), seed, name)
+
+
+def _part(obj: Any, seed: int, place: str) -> Split:
+    """One part, of whatever kind it is."""
+    if isinstance(obj, Split):
+        return split_of(obj.x, obj.y, place)
+    if isinstance(obj, list) and len(obj) == 2 and np.ndim(obj[0]) > np.ndim(obj[1]) > 0:
+        obj = tuple(obj)  # [x, y]: two samples in a list would have one shape
     if isinstance(obj, tuple):
         if len(obj) != 2:
-            raise DataError(f"{name}: a tuple of {len(obj)} was given; give (x, y)")
-        return divided(split_of(obj[0], obj[1], name), seed, name)
-    return divided(split_of(*_samples(obj, seed, name), name), seed, name)
+            raise DataError(f"{place}: a tuple of {len(obj)} was given; give (x, y)")
+        return split_of(obj[0], obj[1], place)
+    return split_of(*_samples(obj, seed, place), place)
+
+
+def _from_parts(parts: Mapping[str, Split], seed: int, name: str) -> Data:
+    """Three parts, or two, of which the training part then gives some away for scoring."""
+    if "score" in parts:
+        return checked(parts, name, "all three parts given")
+    return with_score(parts["train"], parts["test"], seed, name)
 
 
 def _from_arrays(arrays: Mapping[str, Any], seed: int, name: str) -> Data:
@@ -53,16 +73,14 @@ def _from_arrays(arrays: Mapping[str, Any], seed: int, name: str) -> Data:
     if not given <= known or not {"x_train", "x_test"} <= given:
         raise DataError(
             f"{name}: the arrays are {', '.join(sorted(map(str, given))) or 'none'}; "
-            "give x_train, y_train, x_test, y_test (and x_score, y_score), or x, y"
+            "give x_train, y_train, x_test, y_test (and x_score, y_score), or x, y, or train and test"
         )
     parts = {
         part: split_of(arrays[f"x_{part}"], arrays.get(f"y_{part}"), f"{name}: {part}")
         for part in PARTS
         if f"x_{part}" in given
     }
-    if "score" in parts:
-        return checked(parts, name, "all three parts given")
-    return with_score(parts["train"], parts["test"], seed, name)
+    return _from_parts(parts, seed, name)
 
 
 def _samples(obj: Any, seed: int, name: str) -> tuple[Any, Any]:

@@ -7,7 +7,7 @@ live and die together; `Cost` counts parameters and multiply-adds for any set of
 
 from oamip.network.cost import Cost, cost_of
 from oamip.network.groups import Channel, Group, Groups
-from oamip.network.labels import ABSENT, FIXED
+from oamip.network.labels import ABSENT, FIXED, OUTPUT
 from oamip.network.maps import (
     Channelwise,
     Convolution,
@@ -27,6 +27,7 @@ from oamip.network.search import find_groups
 __all__ = [
     "ABSENT",
     "FIXED",
+    "OUTPUT",
     "Affine",
     "Channel",
     "Channelwise",

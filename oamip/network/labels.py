@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from oamip.network.maps import Channelwise, Convolution, Dense, LinearMap, Scale, Selection, Sum
 
-__all__ = ["ABSENT", "FIXED", "Labels", "carries", "input_slots", "is_depthwise", "output_slots"]
+__all__ = ["ABSENT", "FIXED", "OUTPUT", "Labels", "carries", "input_slots", "is_depthwise", "output_slots"]
 
 Labels: TypeAlias = NDArray[np.intp]
 
@@ -22,6 +22,9 @@ FIXED = -1
 """Label of an entry that belongs to no removable unit."""
 ABSENT = -2
 """Label of an entry that is zero by construction (padding, the other part of a concatenation)."""
+
+OUTPUT = "its channels are outputs of the network"
+"""Why the last layer stays whole, always."""
 
 
 def is_depthwise(map_: LinearMap) -> bool:

@@ -15,7 +15,7 @@ import numpy as np
 from networkx.utils import UnionFind
 
 from oamip.network.groups import Channel, Group, Groups
-from oamip.network.labels import ABSENT, FIXED, Labels, carries, input_slots, is_depthwise, output_slots
+from oamip.network.labels import ABSENT, FIXED, OUTPUT, Labels, carries, input_slots, is_depthwise, output_slots
 from oamip.network.maps import Channelwise, Convolution, Dense, LinearMap, Scale, Selection, Sum
 from oamip.network.network import Network
 from oamip.network.nodes import Affine, Input, Layer, Max
@@ -55,7 +55,7 @@ class _Search:
             self._tie_ragged(node.shape, labels)
             self.labels[name] = labels
         for name in self.network.outputs:
-            self._freeze(self.labels[name], "its channels are outputs of the network")
+            self._freeze(self.labels[name], OUTPUT)
         return self._number()
 
     # — one node —

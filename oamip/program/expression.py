@@ -119,13 +119,22 @@ class Expression:
         return self * (1.0 / np.asarray(divisor, dtype=np.float64))
 
     def transform(self, matrix: Any) -> Expression:
-        """The vector ``matrix @ entries`` for a dense or sparse matrix of shape (k, size)."""
+        """The vector ``matrix @ entries`` for a dense or sparse matrix of shape (k, size); a scalar for (size,)."""
+        if np.ndim(matrix) == 1 and not sp.issparse(matrix):
+            return self.transform(np.reshape(matrix, (1, -1))).reshape()
         csr = sp.csr_array(matrix)
+        if csr.shape[1] != self.size:
+            raise InputError(f"a matrix of shape {csr.shape} does not act on an expression of {self.size} entries")
         terms = {name: (csr @ block).tocsr() for name, block in self.terms.items()}
         return Expression(terms, csr @ self.constant, (csr.shape[0],))
 
     def __rmatmul__(self, matrix: Any) -> Expression:
         return self.transform(matrix)
+
+    def __matmul__(self, matrix: Any) -> Expression:
+        if isinstance(matrix, Expression):
+            raise InputError("a product of two expressions is not affine; use a formulation that linearises it")
+        return self.transform(np.transpose(matrix) if not sp.issparse(matrix) else matrix.T)
 
     def sum(self, axis: int | None = None) -> Expression:
         """Sum over all entries (a scalar, shape ``()``) or along one axis."""
@@ -153,6 +162,9 @@ class Expression:
     def __eq__(self, other: Expression | ArrayLike) -> Rows:  # type: ignore[override]
         return _rows(self, other, 0.0, 0.0)
 
+    def __ne__(self, other: object) -> bool:
+        raise InputError("≠ is no row of a mathematical program; state it with a binary variable")
+
     __hash__ = None  # type: ignore[assignment]
 
     # ── numbers ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -172,6 +184,10 @@ class Rows:
     expression: Expression
     lower: Vector
     upper: Vector
+
+    def __bool__(self) -> bool:
+        # `0 <= x <= 1` and `a and b` ask for a truth value, and would silently keep one of two comparisons.
+        raise InputError("rows have no truth value: instead of 0 <= x <= 1 add two rows, x >= 0 and x <= 1")
 
 
 def constant(value: ArrayLike) -> Expression:
@@ -212,4 +228,6 @@ def _broadcast(left: Expression, right: Expression) -> tuple[Expression, Express
 
 def _rows(left: Expression, right: Expression | ArrayLike, lower: float, upper: float) -> Rows:
     difference = left - right
+    if np.isnan(difference.constant).any():
+        raise InputError("a row compares with a number that is not one (NaN)")
     return Rows(difference, np.full(difference.size, lower), np.full(difference.size, upper))

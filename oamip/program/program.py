@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 import scipy.sparse as sp
@@ -101,9 +101,12 @@ class Program:
         """A new block of variables. Binary blocks are bounded by [0, 1] whatever ``lower`` and ``upper`` say.
 
         Raises:
-            InputError: the name is taken or no identifier ``[a-z][a-z0-9_]*``, or a lower bound exceeds its upper one.
+            InputError: the name is taken or no identifier ``[a-z][a-z0-9_]*``, the domain is unknown, or a lower bound
+                exceeds its upper one.
         """
         self._check_name(name, self.blocks, "variables")
+        if domain not in get_args(Domain):
+            raise InputError(f"variables '{name}': domain '{domain}' is not one of {', '.join(get_args(Domain))}")
         full = (shape,) if isinstance(shape, int) else tuple(shape)
         low = np.broadcast_to(np.asarray(lower, dtype=np.float64), full).ravel().copy()
         high = np.broadcast_to(np.asarray(upper, dtype=np.float64), full).ravel().copy()

@@ -6,7 +6,7 @@ the networks, so all are timed in rounds and each gets the median of its rounds.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from oamip.data import Split
-from oamip.pruning.measure import latencies, measure
-from oamip.pruning.report import Row, Stage
+from oamip.pruning.measure import Measured, Row, Stage, latencies, measure
 
 __all__ = ["Bench"]
 
@@ -37,20 +36,21 @@ class Bench:
     _rows: list[Row] = field(default_factory=list)
     _modules: list[nn.Module] = field(default_factory=list)
 
-    def add(self, name: str, stage: Stage, module: nn.Module, units: int, *, baseline: bool = False) -> None:
+    def add(self, name: str, stage: Stage, module: nn.Module, units: int, *, baseline: bool = False) -> Measured:
         """Measure quality and size now; weights may change afterwards, the size, and so the time, may not."""
         measured = measure(
             module, self.split.x, self.split.y, units=units, batch=self.batch, threads=self.threads, rounds=0
         )
         self._rows.append(Row(name, stage, measured, baseline))
         self._modules.append(module)
+        return measured
 
     def rows(self) -> list[Row]:
         """All rows, with times."""
         distinct = list(dict.fromkeys(self._modules))
         times = dict(zip(distinct, latencies(distinct, self._batch(), threads=self.threads), strict=True))
         return [
-            replace(row, measured=replace(row.measured, seconds=times[module]))
+            replace(row, measured=replace(row.measured, **asdict(times[module])))
             for row, module in zip(self._rows, self._modules, strict=True)
         ]
 

@@ -25,9 +25,19 @@ from oamip.data import Split
 from oamip.errors import DataError
 from oamip.learning import accuracy, evaluating, mean_squared_error
 
-__all__ = ["Measured", "latencies", "measure"]
+__all__ = ["Latency", "Measured", "Row", "Stage", "latencies", "measure"]
 
 Metric: TypeAlias = Literal["accuracy", "mse"]
+Stage: TypeAlias = Literal["", "removed", "refit", "fine-tuned"]
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Wall seconds of one forward pass: the median of several rounds, and their extremes."""
+
+    seconds: float = math.nan
+    fastest: float = math.nan
+    slowest: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -43,6 +53,7 @@ class Measured:
         bytes: of parameters and buffers.
         seconds: median wall time of one forward pass of ``batch`` samples with ``threads`` threads on ``device``.
         units: removable units that are left, where known.
+        fastest, slowest: of the rounds whose median ``seconds`` is.
     """
 
     metric: Metric
@@ -56,11 +67,33 @@ class Measured:
     threads: int
     device: str
     units: int | None = None
+    fastest: float = math.nan
+    slowest: float = math.nan
 
     @property
     def flops(self) -> int:
         """As `torch.utils.flop_counter` counts them: two per multiply-add."""
         return 2 * self.macs
+
+
+@dataclass(frozen=True)
+class Row:
+    """One network of the report.
+
+    Args:
+        name: ``original``, or what chose the units (``importance``, ``l2``).
+        stage: the last thing done to it: ``removed``, then ``refit``, then ``fine-tuned``; empty for the original.
+        measured: its numbers.
+        baseline: whether it stands here for comparison only.
+    """
+
+    name: str
+    stage: Stage
+    measured: Measured
+    baseline: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.name}, {self.stage}" if self.stage else self.name
 
 
 def measure(
@@ -95,6 +128,7 @@ def measure(
     like = next(module.parameters(), torch.empty(0))
     some = torch.from_numpy(np.resize(split.x, (batch, *split.shape))).to(like)
     with evaluating(module):
+        latency = latencies([module], some, threads=threads, rounds=rounds)[0]
         return Measured(
             metric="accuracy" if split.labelled else "mse",
             score=accuracy(module, split) if split.labelled else mean_squared_error(module, split),
@@ -102,11 +136,13 @@ def measure(
             params=sum(parameter.numel() for parameter in module.parameters()),
             macs=_flops(module, some[:1]) // 2,
             bytes=sum(t.numel() * t.element_size() for t in (*module.parameters(), *module.buffers())),
-            seconds=latencies([module], some, threads=threads, rounds=rounds)[0],
+            seconds=latency.seconds,
             batch=batch,
             threads=threads,
             device=str(like.device),
             units=units,
+            fastest=latency.fastest,
+            slowest=latency.slowest,
         )
 
 
@@ -117,8 +153,8 @@ def _flops(module: nn.Module, sample: torch.Tensor) -> int:
     return int(counter.get_total_flops())
 
 
-def latencies(modules: Sequence[nn.Module], x: torch.Tensor, *, threads: int = 1, rounds: int = 5) -> list[float]:
-    """Median wall seconds of one forward pass of ``x`` through each module, timed in turns, a tenth of a second each.
+def latencies(modules: Sequence[nn.Module], x: torch.Tensor, *, threads: int = 1, rounds: int = 5) -> list[Latency]:
+    """How long one forward pass of ``x`` takes in each module; timed in turns, a tenth of a second each.
 
     Args:
         modules: in evaluation mode while timed; their modes are restored.
@@ -137,4 +173,4 @@ def latencies(modules: Sequence[nn.Module], x: torch.Tensor, *, threads: int = 1
         for _ in range(rounds):
             for timer, mine in zip(timers, times, strict=True):
                 mine.append(float(timer.blocked_autorange(min_run_time=0.1).median))
-    return [statistics.median(mine) if mine else math.nan for mine in times]
+    return [Latency(statistics.median(mine), min(mine), max(mine)) if mine else Latency() for mine in times]

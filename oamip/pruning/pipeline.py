@@ -22,16 +22,17 @@ from torch import nn
 
 from oamip.data import Data, choose
 from oamip.decision import Budget, Decision, Scope, Scores
-from oamip.errors import BudgetError, DataError
+from oamip.errors import BudgetError, DataError, InputError
 from oamip.files import write_atomically
 from oamip.formulations.importance import ImportanceOptions
 from oamip.learning import outputs
-from oamip.network import Groups, cost_of, find_groups
+from oamip.network import OUTPUT, Groups, cost_of, find_groups
 from oamip.options import Options
 from oamip.program import Program
 from oamip.pruning.baselines import BASELINES, baseline
 from oamip.pruning.bench import Bench
 from oamip.pruning.finetune import LEARNING_RATE, finetune
+from oamip.pruning.measure import Measured
 from oamip.pruning.refit import refit
 from oamip.pruning.removal import remove
 from oamip.pruning.report import Report, SolverFacts, group_counts, versions
@@ -159,17 +160,17 @@ class Pruning:
         scoring: Scoring | None = None,
         importance: ImportanceOptions | None = None,
         budget: Budget | None = None,
-    ) -> tuple[Scores | Decision, Solution | None]:
+    ) -> tuple[Scores | Decision, tuple[Solution, ...]]:
         """Score the units in scope, looking ahead to a budget if there is one.
 
         Returns:
-            Scores (or the decision of a formulation that decides by itself), and the last solution.
+            Scores (or the decision of a formulation that decides by itself), and all solutions in order.
         """
         scoring, importance, scoped = scoring or Scoring(), self._importance(importance), self.scoped
         if scoring.formulation in BASELINES:
-            return self._baseline(scoring.formulation, scoring.samples), None
+            return self._baseline(scoring.formulation, scoring.samples), ()
         make = find_formulation(scoring.formulation)
-        x, y = self.samples(scoring.samples or self._default_samples(importance))
+        x, y = self.samples(self._default_samples(importance) if scoring.samples is None else scoring.samples)
         self._tell(f"scoring {scoped.size} units on {len(x)} samples: {scoring.formulation}")
         request = Request(
             importance,
@@ -189,7 +190,7 @@ class Pruning:
             return answers[-1]
 
         scores = score(make(scoped, x, y, request), solve)
-        return scores, answers[-1] if answers else None
+        return scores, tuple(answers)
 
     def samples(self, count: int) -> tuple[NDArray[np.float64], NDArray[Any] | None]:
         """``count`` samples of ``data.score`` by seed, class-balanced, among those that the network gets right."""
@@ -227,11 +228,15 @@ class Pruning:
         if split.y is None or not split.labelled:
             return min(wanted, len(split))
         heard = split.y if self._correct is None else split.y[self._correct]
-        rarest = int(np.bincount(heard, minlength=classes).min())
-        return max(1, min(wanted, rarest * classes))
+        rarest = np.bincount(heard, minlength=classes)
+        if not rarest.min():
+            raise DataError(
+                f"the part that scores ({len(split)} samples) has none of class {rarest.argmin()}: give more data"
+            )
+        return min(wanted, int(rarest.min()) * classes)
 
     def _baseline(self, name: str, count: int | None = None) -> Scores:
-        x, y = self.samples(count or self._default_samples(ImportanceOptions()))
+        x, y = self.samples(self._default_samples(ImportanceOptions()) if count is None else count)
         return baseline(name, self.groups.network, self.scoped, x, y, seed=self.seed)
 
     def _share(self, budget: Budget | None) -> float | None:
@@ -278,17 +283,16 @@ class Pruning:
         baselines: tuple[str, ...] = (),
     ) -> Result:
         """Score (unless scores or a decision are given), decide, remove, refit, fine-tune, and measure every stage."""
-        if self.data.test.y is None:
-            raise DataError("nothing to report on: the data has no labels; give (x, y), or remove units by a decision")
-        solution = None
+        self._check(budget, refit_samples, epochs, learning_rate)
+        solutions: tuple[Solution, ...] = ()
         if decision is None:
             answer: Scores | Decision
-            answer, solution = (scores, None) if scores is not None else self.score(scoring, importance, budget)
+            answer, solutions = (scores, ()) if scores is not None else self.score(scoring, importance, budget)
             decision = self.decide(answer, budget, tau)
         if not decision.removed:
             raise BudgetError(f"nothing would be removed: {decision.note or 'the decision keeps every unit'}")
         bench = Bench(self.data.test)
-        bench.add("reference", "", self.module, self.groups.size)
+        self._doubt(bench.add("reference", "", self.module, self.groups.size))
         name = decision.scores.method.split(" ")[0] if decision.scores and decision.scores.method else "decision"
         fit = self._refit_data(refit_samples) if refitting else None
         small = self._shrink(bench, name, decision, fit)
@@ -311,10 +315,31 @@ class Pruning:
             data=self.data.describe(),
             seed=self.seed,
             groups=group_counts(self.groups, decision),
-            solver=SolverFacts.of(solution) if solution else None,
+            solver=SolverFacts.of(solutions) if solutions else None,
+            whole={layer: reason for layer, reason in self.groups.frozen.items() if reason != OUTPUT},
             versions=versions(),
         )
-        return Result(small, decision, report, solution, self.example_input)
+        return Result(small, decision, report, solutions[-1] if solutions else None, self.example_input)
+
+    def _check(self, budget: Budget | None, refit_samples: int, epochs: int, learning_rate: float) -> None:
+        """Refuse what could only fail later, before any work is done."""
+        if self.data.test.y is None:
+            raise DataError("nothing to report on: the data has no labels; give (x, y)")
+        if epochs < 0 or refit_samples < 1 or not learning_rate > 0:
+            raise InputError(
+                f"epochs={epochs} must be at least 0, refit_samples={refit_samples} at least 1, "
+                f"learning_rate={learning_rate} positive"
+            )
+        if budget is not None and budget.keep == 1:
+            raise BudgetError(f"nothing would be removed: the budget {budget} keeps everything")
+
+    def _doubt(self, reference: Measured) -> None:
+        """Say so when the network is no better than guessing: then no removal means anything."""
+        if self.data.classes and reference.score < 1.5 / self.data.classes:
+            _log.warning(
+                "the network itself gets only %.1f %% right: is it trained, and is the data scaled as in training?",
+                100 * reference.score,
+            )
 
     def _shrink(
         self, bench: Bench, name: str, decision: Decision, fit: NDArray[np.float32] | None, *, baseline: bool = False

@@ -10,40 +10,19 @@ from __future__ import annotations
 import io
 import math
 import platform
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 from oamip.decision import Decision
 from oamip.network import Groups
-from oamip.pruning.measure import Measured
+from oamip.pruning import wording
+from oamip.pruning.measure import Measured, Row
 from oamip.solution import Solution
 
-__all__ = ["GroupCount", "Report", "Row", "SolverFacts", "group_counts", "versions"]
-
-Stage: TypeAlias = Literal["", "removed", "refit", "fine-tuned"]
-
-
-@dataclass(frozen=True)
-class Row:
-    """One network of the report.
-
-    Args:
-        name: ``original``, or what chose the units (``importance``, ``l2``).
-        stage: the last thing done to it: ``removed``, then ``refit``, then ``fine-tuned``; empty for the original.
-        measured: its numbers.
-        baseline: whether it stands here for comparison only.
-    """
-
-    name: str
-    stage: Stage
-    measured: Measured
-    baseline: bool = False
-
-    def __str__(self) -> str:
-        return f"{self.name}, {self.stage}" if self.stage else self.name
+__all__ = ["GroupCount", "Report", "SolverFacts", "group_counts", "versions"]
 
 
 @dataclass(frozen=True)
@@ -69,18 +48,36 @@ class SolverFacts:
     rows: int
     columns: int
     seconds: float
+    solves: int = 1
+    gap: float = 0.0
 
     @staticmethod
-    def of(solution: Solution) -> SolverFacts:
-        """The facts of one solution."""
-        s = solution
+    def of(solutions: Sequence[Solution]) -> SolverFacts:
+        """The facts of the last of some solutions, and the seconds of all; the worst gap of them."""
+        s = solutions[-1]
+        names = ("backend", "solver", "version", "reason", "held", "objective", "bound", "rows", "columns")
+        worst = min(solutions, key=lambda one: (one.held == "proven", -one.gap))
         return SolverFacts(
-            s.backend, s.solver, s.version, s.reason, s.held, s.objective, s.bound, s.rows, s.columns, s.seconds.total
+            **{name: getattr(worst if name in ("reason", "held") else s, name) for name in names},
+            seconds=sum(one.seconds.total for one in solutions),
+            solves=len(solutions),
+            gap=worst.gap,
         )
 
     def __str__(self) -> str:
         size = f"{self.rows:,} rows × {self.columns:,} columns"
-        return f"{self.solver} {self.version} through {self.backend}, {size}, {self.reason} in {_time(self.seconds)}"
+        many = f"{self.solves} programs, the last of " if self.solves > 1 else ""
+        made = f"{self.solver} {self.version} through {self.backend}"
+        return f"{made}, {many}{size}, {self.reason.replace('_', ' ')} in {wording.time(self.seconds)}"
+
+    def warning(self) -> str:
+        """A sentence when the scores are not proven optimal."""
+        if self.held == "proven":
+            return ""
+        gap = f"a gap of {self.gap:.1%}" if math.isfinite(self.gap) else "no bound"
+        return (
+            f"The scores are not proven optimal: the solver stopped with '{self.reason.replace('_', ' ')}' and {gap}."
+        )
 
 
 @dataclass(frozen=True)
@@ -95,6 +92,7 @@ class Report:
         data: what the numbers were measured on, and what scored.
         seed: of everything random.
         groups: units kept, group by group.
+        whole: paths of layers that cannot lose units, with the reason.
         solver: how the program was solved, if there was one.
         versions: package to version.
     """
@@ -106,6 +104,7 @@ class Report:
     data: str = ""
     seed: int = 0
     groups: Sequence[GroupCount] = ()
+    whole: Mapping[str, str] = field(default_factory=dict)
     solver: SolverFacts | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
 
@@ -122,7 +121,8 @@ class Report:
     def conclusion(self) -> str:
         """What came of it, good or bad, in up to three sentences."""
         before, after = self.original, self.result.measured
-        return " ".join(filter(None, [_on_size(before, after), _on_time(before, after), _on_baselines(self.rows)]))
+        sentences = [wording.on_size(before, after), wording.on_time(before, after), wording.on_baselines(self.rows)]
+        return " ".join(filter(None, [*sentences, self.solver.warning() if self.solver else ""]))
 
     def table(self, *, width: int = 100, colour: bool = False) -> str:
         """For a terminal of ``width`` columns; ANSI codes only when asked for."""
@@ -148,6 +148,8 @@ class Report:
         for group in self.groups:
             bar = "█" * round(20 * group.kept / group.total)
             console.print(f"{bar:░<20}  {group.name} keeps {group.kept:,} of {group.total:,} units")
+        for layer, reason in self.whole.items():
+            console.print(f"{'█' * 20}  {layer} stays whole: {reason}", markup=False)
         console.print("", self.conclusion(), "", sep="\n", style="bold")
         console.print("\n".join(self._facts), style="dim")
         return "".join(f"{line.rstrip()}\n" for line in console.file.getvalue().splitlines())  # type: ignore[attr-defined]
@@ -155,11 +157,12 @@ class Report:
     def markdown(self) -> str:
         """As a section of a Markdown page."""
         lines = [f"## {self._title}", "", self.conclusion(), ""]
-        lines += [*_pipes(self._header, map(self._cells, self.rows)), "", "↑ more is better, ↓ less is better"]
+        lines += [*wording.pipes(self._header, map(self._cells, self.rows)), "", "↑ more is better, ↓ less is better"]
         if self.groups:
             cells = [(group.name, f"{group.kept:,}", f"{group.total:,}") for group in self.groups]
-            lines += ["", *_pipes(["layer", "units kept", "of"], cells)]
-        facts = (" ".join(fact.split()) for fact in self._facts)
+            lines += ["", *wording.pipes(["layer", "units kept", "of"], cells)]
+        lines += [f"* {layer} stays whole: {reason}" for layer, reason in self.whole.items()]
+        facts = ("; ".join(line.strip() for line in fact.splitlines()) for fact in self._facts)
         return "\n".join([*lines, "", *(f"* {fact}" for fact in facts), ""])
 
     def to_dict(self) -> dict[str, Any]:
@@ -167,6 +170,7 @@ class Report:
         rows = [{**asdict(row), "measured": {**asdict(row.measured), "flops": row.measured.flops}} for row in self.rows]
         parts = {"groups": list(map(asdict, self.groups)), "solver": self.solver and asdict(self.solver)}
         own = {name: getattr(self, name) for name in ("network", "method", "budget", "data", "seed")}
+        own["whole"] = dict(self.whole)
         plain: dict[str, Any] = _finite({**own, "rows": rows, **parts, "versions": dict(self.versions)})
         return {**plain, "conclusion": self.conclusion()}
 
@@ -183,8 +187,11 @@ class Report:
     def _cells(self, row: Row) -> tuple[str, ...]:
         m, o = row.measured, self.original
         name = f"{row} (baseline)" if row.baseline else str(row)
-        params, macs = (f"{m.params:,}", _share(m.params, o.params)), (f"{m.macs:,}", _share(m.macs, o.macs))
-        return name, _score(m), *params, *macs, _bytes(m.bytes), _time(m.seconds)
+        params, macs = (
+            (f"{m.params:,}", wording.share(m.params, o.params)),
+            (f"{m.macs:,}", wording.share(m.macs, o.macs)),
+        )
+        return name, wording.score(m), *params, *macs, wording.bytes_(m.bytes), wording.time(m.seconds)
 
     @property
     def _facts(self) -> list[str]:
@@ -200,82 +207,6 @@ class Report:
         return [fact for fact in facts if fact]
 
 
-# ── sentences ────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _on_size(before: Measured, after: Measured) -> str:
-    if after.params == before.params:
-        return f"Nothing was removed: all {before.params:,} parameters are still there."
-    if after.metric == "accuracy":
-        quality = f"{_score(after)} accuracy (was {_score(before)})"
-    else:
-        quality = f"has a mean squared error of {_score(after)} (was {_score(before)})"
-    return f"The network keeps {_share(after.params, before.params)} of its parameters and {quality}."
-
-
-def _on_time(before: Measured, after: Measured) -> str:
-    if after.params == before.params:
-        return ""
-    times = f"{_time(after.seconds)} instead of {_time(before.seconds)} for {after.batch} samples on {after.device}"
-    ratio = before.seconds / after.seconds
-    if ratio > 1.05:
-        return f"It is {ratio:.1f} times as fast: {times}."
-    return f"It is not faster here: {times}." if ratio > 0.95 else f"It is slower here: {times}."
-
-
-def _on_baselines(rows: Sequence[Row]) -> str:
-    """The best baseline against ours, at the last stage that both have reached: anything else would be unfair."""
-    for stage in ("fine-tuned", "refit", "removed"):
-        ours = [row for row in rows if row.stage == stage and not row.baseline]
-        theirs = [row for row in rows if row.stage == stage and row.baseline]
-        if ours and theirs:
-            sign = 1 if ours[0].measured.metric == "accuracy" else -1
-            best = max(theirs, key=lambda row: sign * row.measured.score)
-            lead = sign * (ours[0].measured.score - best.measured.score)
-            noise = _noise(ours[0].measured, best.measured)
-            verdict = "about as good as" if abs(lead) <= noise else "better than" if lead > 0 else "worse than"
-            return (
-                f"At the same budget and stage ({stage}), {ours[0].name} is {verdict} the best simple baseline, "
-                f"{best.name}: {_score(ours[0].measured)} against {_score(best.measured)}."
-            )
-    return ""
-
-
-def _noise(one: Measured, other: Measured) -> float:
-    """Two standard errors of the difference of two accuracies; for squared errors it is not known."""
-    if one.metric != "accuracy":
-        return 0.0
-    return 2 * math.sqrt(sum(m.score * (1 - m.score) / m.samples for m in (one, other)))
-
-
-# ── numbers as text ──────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _score(measured: Measured) -> str:
-    return f"{100 * measured.score:.1f} %" if measured.metric == "accuracy" else f"{measured.score:.4g}"
-
-
-def _share(part: int, whole: int) -> str:
-    return f"{100 * part / whole:.1f} %" if whole else "–"
-
-
-def _bytes(count: int) -> str:
-    return next(f"{count / size:,.1f} {unit}" for size, unit in ((1e6, "MB"), (1e3, "kB"), (0.1, "B")) if count >= size)
-
-
-def _time(seconds: float) -> str:
-    for size, unit in ((1.0, "s"), (1e-3, "ms")):
-        if seconds >= size:
-            return f"{seconds / size:.3g} {unit}"
-    return f"{seconds * 1e6:.3g} µs"
-
-
-def _pipes(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """A Markdown table, numbers to the right."""
-    rule = ["---", *["---:"] * (len(header) - 1)]
-    return [f"| {' | '.join(cells)} |" for cells in (header, rule, *rows)]
-
-
 def _finite(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _finite(item) for key, item in value.items()}
@@ -287,7 +218,9 @@ def _finite(value: Any) -> Any:
 def group_counts(groups: Groups, decision: Decision) -> tuple[GroupCount, ...]:
     """Units kept in every group of the network, in network order."""
     keep = decision.flat(groups)
-    return tuple(GroupCount(group.name, int(keep[group.slice].sum()), group.size) for group in groups.groups)
+    return tuple(
+        GroupCount(" + ".join(group.layers), int(keep[group.slice].sum()), group.size) for group in groups.groups
+    )
 
 
 def versions(*packages: str) -> dict[str, str]:

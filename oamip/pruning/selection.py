@@ -72,10 +72,14 @@ def threshold(scores: Scores, groups: Groups, tau: float, scope: Scope = EVERYTH
         A decision on the groups in scope, which may remove nothing.
 
     Raises:
+        BudgetError: no score reaches ``tau``.
         InputError: scores are missing, or nothing is in scope.
     """
     inside = scope.select(groups)
-    above = scores.flat(inside)[0] >= tau
+    values = scores.flat(inside)[0]
+    if not tau <= values.max():  # catches NaN too
+        raise BudgetError(f"threshold {tau:g} is above every score: {values.min():g} to {values.max():g}")
+    above = values >= tau
     keep = _Ranking.of(scores, inside, scope).completed(above)
     note = f"units with a score below {tau:g} go: {int((~keep).sum()):,} of {inside.size:,} in scope"
     if spared := int((keep & ~above).sum()):

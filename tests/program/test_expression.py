@@ -111,3 +111,29 @@ def test_misuse_is_told() -> None:
         x * x
     with pytest.raises(InputError, match=r"shapes \(2, 3\) and \(4,\)"):
         x + constant(np.zeros(4))
+
+
+def test_comparisons_that_python_would_half_forget_are_refused() -> None:
+    """``0 <= x <= 1`` and ``a and b`` keep only one of two comparisons unless a truth value is refused."""
+    x = Program().variables("x", 2)
+    with pytest.raises(InputError, match="no truth value"):
+        0 <= x <= 1  # noqa: B015
+    with pytest.raises(InputError, match="no truth value"):
+        bool((x >= 0) and (x <= 1))
+    with pytest.raises(InputError, match="binary variable"):
+        x != 1  # noqa: B015
+    with pytest.raises(InputError, match="NaN"):
+        x <= float("nan")  # noqa: B015
+
+
+def test_products_with_vectors_and_matrices_from_both_sides() -> None:
+    x = Program().variables("x", 3)
+    point = {"x": np.array([1.0, 2.0, 3.0])}
+    weights, matrix = np.array([4.0, 5.0, 6.0]), np.arange(6.0).reshape(3, 2)
+    assert (weights @ x).shape == (x @ weights).shape == ()
+    assert (weights @ x).value(point) == (x @ weights).value(point) == 32
+    np.testing.assert_allclose((x @ matrix).value(point), point["x"] @ matrix)
+    with pytest.raises(InputError, match="does not act on"):
+        np.ones((2, 4)) @ x
+    with pytest.raises(InputError, match="not affine"):
+        x @ x

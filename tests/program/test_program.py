@@ -103,3 +103,9 @@ def test_misuse_is_told(misuse: object, message: str) -> None:
     x = program.variables("x", 2)
     with pytest.raises(InputError, match=message):
         misuse(program, x)  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("domain", ["continuos", "bin", "int", "boolean"])
+def test_unknown_domains_are_refused(domain: str) -> None:
+    with pytest.raises(InputError, match="continuous, integer, binary"):
+        Program().variables("x", 2, domain=domain)  # type: ignore[arg-type]

@@ -14,8 +14,8 @@ from torch import nn
 from oamip.decision import Decision
 from oamip.errors import DataError
 from oamip.network import find_groups
-from oamip.pruning.measure import Measured, measure
-from oamip.pruning.report import GroupCount, Report, Row, SolverFacts, group_counts, versions
+from oamip.pruning.measure import Measured, Row, measure
+from oamip.pruning.report import GroupCount, Report, SolverFacts, group_counts, versions
 from oamip.readers import read
 from oamip.solution import Seconds, Solution
 
@@ -91,8 +91,18 @@ def test_groups_are_counted_also_where_the_decision_is_silent() -> None:
 
 # ── reporting ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-ORIGINAL = Measured("accuracy", 0.981, 10_000, 61_706, 416_520, 246_824, 9.4e-4, 32, 1, "cpu", 226)
-SMALL = replace(ORIGINAL, score=0.962, params=31_655, macs=210_000, bytes=126_620, seconds=5.2e-4, units=120)
+ORIGINAL = Measured("accuracy", 0.981, 10_000, 61_706, 416_520, 246_824, 9.4e-4, 32, 1, "cpu", 226, 9.0e-4, 9.9e-4)
+SMALL = replace(
+    ORIGINAL,
+    score=0.962,
+    params=31_655,
+    macs=210_000,
+    bytes=126_620,
+    seconds=5.2e-4,
+    units=120,
+    fastest=5.0e-4,
+    slowest=6e-4,
+)
 
 
 def report(*rows: Row, **facts: object) -> Report:
@@ -121,18 +131,19 @@ FULL = report(
 def test_the_conclusion_says_what_came_of_it() -> None:
     assert FULL.conclusion() == (
         "The network keeps 51.3 % of its parameters and 97.8 % accuracy (was 98.1 %). "
-        "It is 1.8 times as fast: 520 µs instead of 940 µs for 32 samples on cpu. "
+        "It is 1.8 times as fast here: 520 µs instead of 940 µs for 32 samples on cpu. "
         "At the same budget and stage (refit), importance is better than the best simple baseline, l2: "
         "97.8 % against 96.9 %."
     )
 
 
 def test_the_conclusion_is_as_plain_about_bad_news() -> None:
-    slower = replace(SMALL, seconds=2e-3)
+    slower = replace(SMALL, seconds=2e-3, fastest=1.5e-3, slowest=3e-3)
     text = report(Row("importance", "removed", slower), BASELINES[0]).conclusion()
     assert "It is slower here: 2 ms instead of 940 µs" in text
     assert "importance is worse than the best simple baseline, l2: 96.2 % against 99.0 %" in text
-    assert "not faster here" in report(Row("importance", "removed", replace(SMALL, seconds=9.3e-4))).conclusion()
+    alike = replace(SMALL, seconds=8e-4, fastest=7e-4, slowest=9.1e-4)  # its slowest round is no faster
+    assert "this machine's own fluctuations" in report(Row("importance", "removed", alike)).conclusion()
     assert report().conclusion() == "Nothing was removed: all 61,706 parameters are still there."
 
 
@@ -183,7 +194,7 @@ def test_the_markdown_has_tables_of_one_width_each() -> None:
     assert FULL.conclusion() in lines
     assert {line.count("|") for line in lines if line.startswith("|")} == {9, 4}
     assert "| random, refit (baseline) | 52.0 % | 31,655 | 51.3 % | 210,000 | 50.4 % | 126.6 kB | 520 µs |" in lines
-    assert "* Data: mnist: 10 classes test 5,000 samples" in lines
+    assert "* Data: mnist: 10 classes; test  5,000 samples" in lines
 
 
 def test_the_dictionary_is_plain_json_with_raw_flops() -> None:
@@ -198,9 +209,28 @@ def test_the_dictionary_is_plain_json_with_raw_flops() -> None:
 
 def test_solver_facts_are_those_of_the_solution() -> None:
     solution = Solution("optimal", "proven", 1.0, 0.5, {}, "pyomo", "highs", "1.14", Seconds(1.0, 2.0, 3.0), rows=4)
-    facts = SolverFacts.of(solution)
+    facts = SolverFacts.of([solution])
     assert (facts.backend, facts.solver, facts.held, facts.bound, facts.rows) == ("pyomo", "highs", "proven", 0.5, 4)
     assert facts.seconds == 6.0
+    assert not facts.warning()
+
+
+def test_scores_that_are_not_proven_are_said_to_be_so() -> None:
+    proven = Solution("optimal", "proven", 1.0, 1.0, {}, "matrix", "highs", "1.14", Seconds(1.0))
+    stopped = replace(proven, reason="time_limit", held="feasible", bound=0.5)
+    facts = SolverFacts.of([stopped, proven])
+    assert facts.solves == 2
+    assert (
+        facts.warning() == "The scores are not proven optimal: the solver stopped with 'time limit' and a gap of 50.0%."
+    )
+    assert facts.warning() in report(*PRUNED, solver=facts).conclusion()
+
+
+def test_layers_that_stay_whole_are_named_with_the_reason() -> None:
+    text = report(*PRUNED, whole={"conv": "view at 'x' hard-codes 96"})
+    assert "conv stays whole: view at 'x' hard-codes 96" in text.table()
+    assert "conv stays whole" in text.markdown()
+    assert text.to_dict()["whole"] == {"conv": "view at 'x' hard-codes 96"}
 
 
 def test_versions_leave_out_what_is_not_installed() -> None:

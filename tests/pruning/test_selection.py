@@ -212,17 +212,26 @@ def test_a_group_too_small_for_its_share_is_named() -> None:
 
 
 @settings(deadline=None)
-@given(networks, seeds, st.sampled_from([0.0, 0.1, 0.25, 0.6, 2.0]), scopes)
+@given(networks, seeds, st.sampled_from([0.0, 0.1, 0.25, 0.6]), scopes)
 def test_a_threshold_keeps_what_reaches_it_and_what_its_group_needs(groups, seed, tau, scope) -> None:
     scores = scored(groups, seed)
-    keep = threshold(scores, groups, tau, scope).flat(groups)
     values, ties = scores.flat(groups)
+    tau = min(tau, values.max())
+    keep = threshold(scores, groups, tau, scope).flat(groups)
     assert keep[values >= tau].all()
     for group in groups.groups:
         above = int((values[group.slice] >= tau).sum())
         assert keep[group.slice].sum() == scope.smallest(group.size, above)
         ranked = sorted(zip(values[group.slice], ties[group.slice], range(group.size), strict=True), reverse=True)
         assert keep[group.slice][[i for *_, i in ranked[: keep[group.slice].sum()]]].all()
+
+
+@pytest.mark.parametrize("tau", [1.1, float("nan")])
+def test_a_threshold_above_every_score_is_refused(tau: float) -> None:
+    groups = network([3], [4])
+    scores = Scores.of(groups, np.array([0.0, 0, 0, 0, 1, 1, 1]), method="test")
+    with pytest.raises(BudgetError, match="above every score: 0 to 1"):
+        threshold(scores, groups, tau)
 
 
 def test_a_threshold_says_what_it_spared() -> None:
