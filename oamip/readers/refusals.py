@@ -7,16 +7,16 @@ __all__ = ["remedy"]
 _SMOOTH = "it is not piecewise linear; replace it by ReLU and train again"
 _LATER = (
     "it is piecewise linear, but so far only ReLU and max pooling are read; write it with relu, for instance "
-    "leaky_relu(x, s) = relu(x) - s * relu(-x)"
+    "leaky_relu(x, s) as relu(x) - s * relu(-x), or relu6(x) as relu(x) - relu(x - 6)"
 )
 _SCORES = "it is not piecewise linear; let forward return the logits and apply it outside"
 _SAMPLE = "it divides by a statistic of each sample, which is not piecewise linear; use BatchNorm"
 _PRODUCT = "it multiplies tensors that depend on the input, which is not piecewise linear"
 _INDEX = "parts of a tensor are not read yet; use a layer that gives the whole tensor"
 _PADDING = "zeros are added only by the padding of a convolution or a pooling; use that"
-_SEQUENCE = "recurrent and attention layers are not piecewise linear"
+_SEQUENCE = "recurrent and attention layers are not piecewise linear; use linear layers or convolutions over time"
 _PRECISION = "it changes the precision, and everything is read in double precision; leave the cast out"
-_DEFAULT = "there is no rule for it; build the network from the operators listed in oamip.readers.operators"
+_DEFAULT = "there is no rule for it; the README lists under 'What is read' what a network may be built from"
 
 _REMEDIES = {
     _SMOOTH: "silu gelu mish elu selu celu sigmoid tanh softplus softsign hardswish logsigmoid glu exp log sqrt pow "
