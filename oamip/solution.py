@@ -118,7 +118,7 @@ class Solution:
         """
         if self.reason == "infeasible":
             clash = (
-                f"these cannot hold together: {', '.join(self.clash)}"
+                f"these cannot hold together within the bounds of the variables: {', '.join(self.clash)}"
                 if self.clash
                 else "which rows clash is not known"
             )

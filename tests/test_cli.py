@@ -77,7 +77,8 @@ def test_prune_writes_a_smaller_network_that_loads_without_its_class(tmp_path: P
 
 def test_score_once_cut_often(tmp_path: Path, trained: Path) -> None:
     model = str(trained / "mlp.safetensors")
-    run = oamip("score", model, "--samples", "50", "--out", "scores.json", cwd=tmp_path)
+    run = oamip("score", model, "--samples", "50", "--out", "scores.json", "--json", "facts.json", cwd=tmp_path)
+    assert json.loads((tmp_path / "facts.json").read_text())["solver"]["held"] == "proven"
     assert "Written to scores.json" in run.stdout
     kept = []
     for budget in ("units=0.8", "params=0.3"):
@@ -137,7 +138,8 @@ def test_help_and_solvers_load_no_torch_and_no_solver(tmp_path: Path) -> None:
         subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, cwd=tmp_path)
     for command in ("prune", "score", "solvers"):
         assert "Usage: oamip" in oamip(command, "--help", cwd=tmp_path).stdout
-    assert "highs" in oamip("solvers", cwd=tmp_path).stdout
+    assert "highs" in oamip("solvers", "--json", "solvers.json", cwd=tmp_path).stdout
+    assert {pair["solver"] for pair in json.loads((tmp_path / "solvers.json").read_text())} >= {"highs"}
 
 
 @pytest.mark.parametrize(
@@ -180,10 +182,13 @@ def test_wrong_weights_data_and_budgets_get_one_clear_line(tmp_path: Path, train
     state["1.weight"][3, 2] = float("nan")
     torch.save(state, tmp_path / "nan.pt")
     assert "1.weight" in refusal("prune", "digits-mlp", "--weights", "nan.pt", "--budget", "units=0.5", cwd=tmp_path)
-    assert "smallest reachable" in refusal(*call, "--budget", "params=10", "--formulation", "l2", cwd=tmp_path)
+    assert "smallest reachable" in refusal(*call, "--budget", "params=10", cwd=tmp_path)
+    assert "write name=value" in refusal(*call, "--budget", "units=0.5", "--raw", "presolve", cwd=tmp_path)
+    assert "no_such" in refusal(*call, "--budget", "units=0.5", "--raw", "no_such=1", cwd=tmp_path)
+    assert "bounds='intact'" in refusal(*call, "--budget", "units=0.5", "--clamp", "0", "1", cwd=tmp_path)
     assert "nothing would be removed" in refusal(*call, "--budget", "units=64", "--formulation", "l2", cwd=tmp_path)
     (tmp_path / "file").write_text("")
     assert "is a file" in refusal(*call, "--budget", "units=0.5", "--out", "file", cwd=tmp_path)
     assert "is a folder" in refusal(*call, "--budget", "units=0.5", "--json", ".", cwd=tmp_path)
-    assert "above every score" in refusal(*call, "--threshold", "nan", "--steps", "once", cwd=tmp_path)
+    assert "not a number" in refusal(*call, "--threshold", "nan", "--steps", "once", cwd=tmp_path)
     assert "matches no layer" in refusal(*call, "--budget", "units=0.5", "--include", "conv*", cwd=tmp_path)

@@ -327,3 +327,14 @@ def test_parts_may_come_as_loaders() -> None:
 def test_one_hot_labels_are_refused() -> None:
     with pytest.raises(DataError, match=r"one-hot; give class numbers, y\.argmax\(1\)"):
         as_data((np.zeros((9, 2)), np.eye(3)[np.arange(9) % 3]))
+
+
+def test_filling_takes_all_of_a_rare_class_and_the_rest_from_others() -> None:
+    split = Split(np.zeros((100, 2), np.float32), np.repeat([0, 1, 2], [3, 40, 57]))
+    chosen = choose(split, 60, seed=0, fill=True)
+    assert np.bincount(split.y[chosen]).tolist() in ([3, 28, 29], [3, 29, 28])
+    assert len(choose(split, 500, seed=0, fill=True)) == 100
+    with pytest.raises(DataError, match="class 0 has 3 of 20"):
+        choose(split, 60, seed=0)
+    absent = choose(split, 20, seed=0, classes=5, fill=True)  # a class that does not occur is no reason to refuse
+    assert np.bincount(split.y[absent]).tolist()[0] == 3

@@ -237,3 +237,36 @@ def test_an_infeasible_program_names_the_rows_that_clash(task, monkeypatch) -> N
     with pytest.raises(InfeasibleProgram, match="at_most_two, at_least_three") as caught:
         oamip.prune(net, (x, y), budget="units=0.5")
     assert caught.value.rows == ("at_most_two", "at_least_three")
+
+
+def test_a_rare_class_does_not_shrink_the_samples(task, caplog) -> None:
+    net, x, y = task
+    rare = np.flatnonzero(y == 2)[10:]
+    keep = np.setdiff1d(np.arange(len(y)), rare)
+    scores = oamip.score(net, (x[keep], y[keep]))
+    assert scores.facts["samples"] > 30
+    assert "of class 2" in caplog.text
+
+
+def test_choices_that_would_not_be_heard_are_refused(task) -> None:
+    net, x, y = task
+    scores = oamip.score(net, (x, y), scoring="l2")
+    for change, message in [
+        ({"scores": scores, "scoring": "l1"}, "give one of scoring, scores and decision"),
+        ({"scoring": oamip.Scoring(by_class=True, steps=0.1)}, "leave steps out"),
+        ({"scoring": oamip.Scoring("l2", by_class=True)}, "belong to formulation 'importance'"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            oamip.prune(net, (x, y), budget="units=0.5", **change)
+
+
+def test_impossible_budgets_are_refused_before_anything_is_solved(task, monkeypatch) -> None:
+    import oamip.facade as facade
+
+    def never(backend: str, solver: str):
+        return lambda program, options=None: pytest.fail("a program was solved")
+
+    monkeypatch.setattr(facade, "solver_for", never)
+    net, x, y = task
+    with pytest.raises(BudgetError, match="smallest reachable"):
+        oamip.prune(net, (x, y), budget="params=5")

@@ -68,9 +68,16 @@ class Way:
         backend: modelling language: matrix (none) or pyomo.
         solver: highs.
         time_limit: wall seconds for each solve.
-        gap: relative gap at which a solve may stop.
+        node_limit: branch-and-bound nodes for each solve.
+        memory_limit: bytes, for solvers that know one.
+        gap_relative: relative gap at which a solve may stop.
+        gap_absolute: absolute gap at which a solve may stop.
+        feasibility: largest violation of a row that counts as satisfied.
+        integrality: largest distance from an integer that counts as integer.
         threads: of the solver.
+        raw: an option of the solver by its own name, for example --raw presolve=off (repeat for several).
         log: print the solver's log afterwards.
+        log_file: file for the solver's log.
     """
 
     formulation: str = "importance"
@@ -79,10 +86,17 @@ class Way:
     steps: float | Literal["auto", "once"] = "auto"
     backend: str = "matrix"
     solver: str = "highs"
-    time_limit: float | None = None
-    gap: float = 1e-6
+    time_limit: float = math.inf
+    node_limit: int | None = None
+    memory_limit: int | None = None
+    gap_relative: Annotated[float, Parameter(name=["--gap-relative", "--gap"])] = 1e-6
+    gap_absolute: float = 1e-9
+    feasibility: float = 1e-7
+    integrality: float = 1e-6
     threads: int = 1
+    raw: Patterns = ()
     log: Flag = False
+    log_file: Path | None = None
 
 
 @Parameter(name="*", group=Group("The importance program", sort_key=4))
@@ -96,7 +110,10 @@ class Importance:
         loss: hinge, cross_entropy, or squared for regression; by default what the data calls for.
         sparsity: layers, published, normalised or units.
         weight: λ, the weight of the loss; larger prunes less.
-        radius: half width of the box about each sample, with --bounds intact.
+        radius: half width of the box about each sample in pixels, with --bounds intact.
+        clamp: least and largest value of a pixel, 0 1 for images, with --bounds intact.
+        mean: of the normalisation from pixels to inputs, one number, with --bounds intact.
+        std: likewise.
         trust_region: keep the rows of inactive units, with --bounds intact.
     """
 
@@ -106,6 +123,9 @@ class Importance:
     sparsity: Literal["layers", "published", "normalised", "units"] | None = None
     weight: float | None = None
     radius: float | None = None
+    clamp: tuple[float, float] | None = None
+    mean: float | None = None
+    std: float | None = None
     trust_region: bool | None = None
 
 
@@ -138,10 +158,17 @@ def open_pruning(model: str, source: Source, way: Way, units: Units, tell: Calla
     from oamip.solving import solver_for
 
     options = Options(
-        gap_relative=way.gap,
+        time_limit=way.time_limit,
+        node_limit=way.node_limit,
+        memory_limit=way.memory_limit,
+        gap_relative=way.gap_relative,
+        gap_absolute=way.gap_absolute,
+        feasibility=way.feasibility,
+        integrality=way.integrality,
         threads=way.threads,
         seed=source.seed,
-        time_limit=math.inf if way.time_limit is None else way.time_limit,
+        log_file=way.log_file,
+        raw=dict(_raw_option(text) for text in way.raw),
     )
     solve = solver_for(way.backend, way.solver)
     tell(f"loading {source.data}")
@@ -158,6 +185,21 @@ def open_pruning(model: str, source: Source, way: Way, units: Units, tell: Calla
     )
     scope = Scope(units.include, units.exclude, units.least, units.multiple)
     return Pruning(module, data, solve, Path(model).name, scope, options, source.seed, tell)
+
+
+def _raw_option(text: str) -> tuple[str, bool | int | float | str]:
+    """``name=value``, where the value is true, false, a number or a word."""
+    from oamip.errors import InputError
+
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise InputError(f"--raw {text}: write name=value, for example presolve=off")
+    for kind in (int, float):
+        try:
+            return name, kind(value)
+        except ValueError:
+            continue
+    return name, {"true": True, "false": False}.get(value.lower(), value)
 
 
 def check_output(path: Path | None, *, folder: bool) -> None:

@@ -69,8 +69,8 @@ def prune(
         result = job.run(
             budget=wanted,
             tau=threshold,
-            scoring=Scoring(way.formulation, way.samples, way.by_class, way.steps),
-            importance=importance_options(importance, regression=not job.data.train.labelled),
+            scoring=None if scored or given else Scoring(way.formulation, way.samples, way.by_class, way.steps),
+            importance=importance_options(importance, regression=job.data.regression),
             scores=scored,
             decision=given,
             refitting=refit,
@@ -90,7 +90,7 @@ def importance_options(flags: Importance, *, regression: bool = False) -> Import
     """The options that the flags mean; what is not said keeps its default."""
     from oamip.formulations.importance import ImportanceOptions
 
-    names = ("bounds", "loss", "sparsity", "weight", "radius", "trust_region")
+    names = ("bounds", "loss", "sparsity", "weight", "radius", "clamp", "mean", "std", "trust_region")
     said = {name: getattr(flags, name) for name in names if getattr(flags, name) is not None}
     if regression:
         said.setdefault("loss", "squared")

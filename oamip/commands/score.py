@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json as json_format
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +21,7 @@ def score(
     *,
     out: Path = Path("scores.json"),
     budget: str | None = None,
+    json: Path | None = None,
     source: Source = Source(),  # noqa: B008
     way: Way = Way(),  # noqa: B008
     importance: Importance = Importance(),  # noqa: B008
@@ -28,26 +31,34 @@ def score(
 
     Args:
         out: file for the scores (a decision that keeps everything, with its scores).
+        json: file for a summary: method, facts and how the program was solved.
         budget: look ahead to this budget: --steps auto then takes steps when it asks for many units.
     """
     import numpy as np
 
     from oamip.commands.prune import importance_options
     from oamip.decision import Budget, Decision
+    from oamip.files import write_atomically
+    from oamip.pruning.report import SolverFacts
 
     wanted = None if budget is None else Budget.parse(budget)
     check_output(out, folder=False)
+    check_output(json, folder=False)
     with progress() as tell:
         job = open_pruning(model, source, way, units, tell)
         from oamip.pruning.pipeline import Scoring
 
-        options = importance_options(importance, regression=not job.data.train.labelled)
+        options = importance_options(importance, regression=job.data.regression)
         answer, solutions = job.score(Scoring(way.formulation, way.samples, way.by_class, way.steps), options, wanted)
         if not isinstance(answer, Decision):
             groups = job.scoped
             everything = np.ones(groups.size, dtype=np.bool_)
             answer = Decision.of(groups, everything, answer, "scores only: keeps every unit")
         answer.save(out)
+        if json is not None and answer.scores is not None:
+            solver = asdict(SolverFacts.of(solutions)) if solutions else None
+            summary = {"method": answer.scores.method, "facts": dict(answer.scores.facts), "solver": solver}
+            write_atomically(json, json_format.dumps(summary, indent=1))
     _show(answer, solutions, out)
 
 

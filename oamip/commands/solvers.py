@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import json as json_format
+from dataclasses import asdict
+from pathlib import Path
+
 from rich.console import Console
 from rich.table import Table
 
+from oamip.files import write_atomically
 from oamip.solving.registry import overview
 
 __all__ = ["solvers"]
 
 
-def solvers() -> None:
-    """Show which modelling languages and solvers can be used, and how to get the others."""
+def solvers(*, json: Path | None = None) -> None:
+    """Show which modelling languages and solvers can be used, and how to get the others.
+
+    Args:
+        json: file for the same as JSON.
+    """
+    if json is not None:
+        write_atomically(json, json_format.dumps([asdict(pair) for pair in overview()], indent=1))
     table = Table(title="Backends × solvers", title_justify="left")
     for title in ("backend", "language", "solver", "version", "what it can do, or how to get it"):
         table.add_column(title)

@@ -68,6 +68,11 @@ class Data:
     classes: int | None = None
     note: str = ""
 
+    @property
+    def regression(self) -> bool:
+        """Whether the parts have real targets."""
+        return self.train.y is not None and not self.train.labelled
+
     def describe(self) -> str:
         """The name and what is known of the labels, then one line per part: its size and what it is for."""
         if self.classes is not None:

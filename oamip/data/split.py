@@ -69,6 +69,7 @@ def choose(
     seed: int,
     classes: int | None = None,
     correct: NDArray[np.bool_] | None = None,
+    fill: bool = False,
 ) -> NDArray[np.int64]:
     """Choose ``n`` different samples by seed, as many of each class (the remainder goes to classes by chance).
 
@@ -78,12 +79,13 @@ def choose(
         seed: equal seeds give equal choices.
         classes: number of classes; by default the classes that occur in ``split``.
         correct: mask (len(split),): choose among these only, for example those that the network gets right.
+        fill: where a class has too few, take all of it and fill up from the others; what is left of ``n`` is dropped.
 
     Returns:
         Sorted indices into ``split``, (n,).
 
     Raises:
-        DataError: some class, or the whole part, has too few samples; fewer are never returned.
+        DataError: some class, or the whole part, has too few samples; fewer are never returned, unless ``fill``.
     """
     if n < 1:
         raise DataError(f"cannot choose {n} samples; choose at least one")
@@ -94,13 +96,20 @@ def choose(
     rng = np.random.default_rng(seed)
     if split.y is None or not split.labelled:
         pool = np.flatnonzero(allowed)
+        n = min(n, len(pool)) if fill else n
         if len(pool) < n:
             raise DataError(f"{n} samples are asked for and there are {len(pool)}{among}; ask for fewer")
         return np.sort(rng.choice(pool, n, replace=False))
     labels = np.unique(split.y) if classes is None else np.arange(classes)
-    wanted = np.full(len(labels), n // len(labels))
-    wanted[rng.choice(len(labels), n % len(labels), replace=False)] += 1
     pools = [np.flatnonzero(allowed & (split.y == label)) for label in labels]
+    wanted = np.zeros(len(labels), dtype=np.int64)
+    room = np.array([len(pool) if fill else n for pool in pools])
+    while wanted.sum() < n and (wanted < room).any():  # as evenly as the classes allow, the remainder by chance
+        open_ = np.flatnonzero(wanted < room)
+        share, rest = divmod(n - int(wanted.sum()), len(open_))
+        extra = np.zeros(len(open_), dtype=np.int64)
+        extra[rng.choice(len(open_), rest, replace=False)] = 1
+        wanted[open_] = np.minimum(wanted[open_] + share + extra, room[open_])
     short = [
         f"class {label} has {len(pool)} of {k}"
         for label, pool, k in zip(labels, pools, wanted, strict=True)

@@ -17,7 +17,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from oamip.bounds import Bounds
-from oamip.encodings import BigM, Encoding
+from oamip.encodings import Encoding, find_encoding
 from oamip.errors import InputError
 from oamip.formulations.activations import Activations, Gates
 from oamip.gates import PreActivation, plain, switch
@@ -36,7 +36,7 @@ def embed(
     bounds: Bounds,
     inputs: Block | Vector,
     gates: Gates | None = None,
-    encoding: Encoding | None = None,
+    encoding: str | Encoding = "bigm",
     *,
     prefix: str = "",
 ) -> Activations:
@@ -48,7 +48,7 @@ def embed(
         bounds: node name to bounds (n or 1, *shape) that hold for every feasible point, or are assumed by the gate.
         inputs: samples (n, *shape), which are constants, or a block of that shape, which is decided.
         gates: switch units on and off; ``None`` leaves the network intact.
-        encoding: of unstable ReLUs and contested maxima; big-M by default.
+        encoding: of unstable ReLUs and contested maxima, by name or as an object; strangers register theirs.
         prefix: put before all names, for a second network in one program.
 
     Returns:
@@ -57,7 +57,7 @@ def embed(
     Raises:
         InputError: the inputs have the wrong shape.
     """
-    return _Embedding(program, network, bounds, gates, encoding or BigM(), prefix).run(inputs)
+    return _Embedding(program, network, bounds, gates, find_encoding(encoding), prefix).run(inputs)
 
 
 class _Embedding:

@@ -55,8 +55,9 @@ class ImportanceOptions:
         loss: ``hinge``, ``cross_entropy`` or ``squared``.
         sparsity: ``layers``, ``published``, ``normalised`` or ``units``.
         weight: λ, the weight of the loss; larger prunes less. The paper uses 5.
-        radius: half width of the box about each sample (``intact`` only). The published code has 1e-5.
-        clamp: the box is cut to this range of input values, or ``None`` (``intact`` only).
+        radius: half width of the box about each sample, in pixels (``intact`` only). The published code has 1e-5.
+        clamp: the box is cut to this range of pixels, ``(0, 1)`` for images, or not at all (``intact`` only).
+        mean, std: of the normalisation from pixels to inputs, one number or one per channel (`oamip.bounds.Box`).
         trust_region: keep ``l ≤ a ≤ 0`` of inactive units (``intact`` only); without it, they are just 0.
 
     Raises:
@@ -69,6 +70,8 @@ class ImportanceOptions:
     weight: float = 5.0
     radius: float = 1e-5
     clamp: tuple[float, float] | None = None
+    mean: float | tuple[float, ...] | None = None
+    std: float | tuple[float, ...] | None = None
     trust_region: bool = True
 
     def __post_init__(self) -> None:
@@ -78,6 +81,11 @@ class ImportanceOptions:
                 raise InputError(f"importance: {name}='{getattr(self, name)}' is not one of {', '.join(values)}")
         if not self.weight >= 0 or not self.radius >= 0:
             raise InputError(f"importance: weight={self.weight} and radius={self.radius} must be numbers ≥ 0")
+        if self.bounds != "intact":
+            names = ("radius", "clamp", "mean", "std", "trust_region")
+            unheard = [name for name in names if getattr(self, name) != getattr(ImportanceOptions, name)]
+            if unheard:
+                raise InputError(f"importance: {', '.join(unheard)} belong to bounds='intact', not to '{self.bounds}'")
 
     @staticmethod
     def published(**changes: Any) -> ImportanceOptions:
@@ -143,7 +151,9 @@ class Importance:
     def _embedded(self, program: Program, keep: Block) -> Expression:
         intact = self.options.bounds == "intact"
         if intact:
-            bounds = interval(self.groups.network, Box.around(self.x, self.options.radius, clamp=self.options.clamp))
+            o = self.options
+            box = Box.around(self.x, o.radius, mean=o.mean, std=o.std, clamp=o.clamp)
+            bounds = interval(self.groups.network, box)
         else:
             bounds = interval(self.groups.network, Box.of(self.x, self.x), self.groups)
         gates = Gates(self.groups, keep, ShiftGate(assumed=intact), self.options.trust_region)

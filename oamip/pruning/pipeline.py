@@ -92,7 +92,8 @@ class Result:
             UnsupportedOperator: the module uses an operator that the file format does not know.
         """
         folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
+        if folder.exists() and not folder.is_dir():
+            raise InputError(f"{folder} is a file; give the name of a folder")
         self.decision.save(folder / "decision.json")
         write_atomically(folder / "report.json", json.dumps(self.report.to_dict(), indent=1))
         write_atomically(folder / "report.md", self.report.markdown())
@@ -168,9 +169,10 @@ class Pruning:
         """
         scoring, importance, scoped = scoring or Scoring(), self._importance(importance), self.scoped
         if scoring.formulation in BASELINES:
-            return self._baseline(scoring.formulation, scoring.samples), ()
+            self._refuse_unheard(scoring)
+            return self._baseline(scoring.formulation, *self._hear(scoring.samples, importance)), ()
         make = find_formulation(scoring.formulation)
-        x, y = self.samples(self._default_samples(importance) if scoring.samples is None else scoring.samples)
+        x, y = self._hear(scoring.samples, importance)
         self._tell(f"scoring {scoped.size} units on {len(x)} samples: {scoring.formulation}")
         request = Request(
             importance,
@@ -192,10 +194,17 @@ class Pruning:
         scores = score(make(scoped, x, y, request), solve)
         return scores, tuple(answers)
 
-    def samples(self, count: int) -> tuple[NDArray[np.float64], NDArray[Any] | None]:
-        """``count`` samples of ``data.score`` by seed, class-balanced, among those that the network gets right."""
-        split = self.data.score
-        chosen = split.take(choose(split, count, seed=self.seed, classes=self.data.classes, correct=self._correct))
+    def samples(self, count: int, *, fill: bool = False) -> tuple[NDArray[np.float64], NDArray[Any] | None]:
+        """``count`` samples of ``data.score`` by seed, class-balanced, among those that the network gets right.
+
+        With ``fill``, classes that have too few give all they have, and the others make up for them.
+        """
+        split, classes = self.data.score, self.data.classes
+        chosen = split.take(choose(split, count, seed=self.seed, classes=classes, correct=self._correct, fill=fill))
+        if fill and classes and chosen.y is not None:
+            rarest = np.bincount(chosen.y, minlength=classes)
+            if rarest.min() < count // classes:
+                _log.warning("scoring hears only %d samples of class %d", rarest.min(), rarest.argmin())
         return chosen.x.astype(np.float64), chosen.y
 
     @cached_property
@@ -218,25 +227,22 @@ class Pruning:
         """The options, with the squared loss where the data is a regression and nothing else was said."""
         if importance is not None:
             return importance
-        regression = self.data.train.y is not None and not self.data.train.labelled
-        return ImportanceOptions(loss="squared") if regression else ImportanceOptions()
+        return ImportanceOptions(loss="squared") if self.data.regression else ImportanceOptions()
 
-    def _default_samples(self, importance: ImportanceOptions) -> int:
-        """200, or one of each class for a program with a row per activation; fewer where the data has not enough."""
-        classes, split = self.data.classes or 1, self.data.score
-        wanted = 200 if importance.bounds == "linear" else max(10, classes)
-        if split.y is None or not split.labelled:
-            return min(wanted, len(split))
-        heard = split.y if self._correct is None else split.y[self._correct]
-        rarest = np.bincount(heard, minlength=classes)
-        if not rarest.min():
-            raise DataError(
-                f"the part that scores ({len(split)} samples) has none of class {rarest.argmin()}: give more data"
-            )
-        return min(wanted, int(rarest.min()) * classes)
+    @staticmethod
+    def _refuse_unheard(scoring: Scoring) -> None:
+        if scoring.by_class or scoring.steps not in ("auto", "once"):
+            raise InputError(f"by_class and steps belong to formulation 'importance', not to '{scoring.formulation}'")
 
-    def _baseline(self, name: str, count: int | None = None) -> Scores:
-        x, y = self.samples(self._default_samples(ImportanceOptions()) if count is None else count)
+    def _hear(
+        self, count: int | None, importance: ImportanceOptions
+    ) -> tuple[NDArray[np.float64], NDArray[Any] | None]:
+        """The samples asked for; by default 200, or one of each class for a program with a row per activation."""
+        if count is not None:
+            return self.samples(count)
+        return self.samples(200 if importance.bounds == "linear" else max(10, self.data.classes or 1), fill=True)
+
+    def _baseline(self, name: str, x: NDArray[np.float64], y: NDArray[Any] | None) -> Scores:
         return baseline(name, self.groups.network, self.scoped, x, y, seed=self.seed)
 
     def _share(self, budget: Budget | None) -> float | None:
@@ -284,6 +290,8 @@ class Pruning:
     ) -> Result:
         """Score (unless scores or a decision are given), decide, remove, refit, fine-tune, and measure every stage."""
         self._check(budget, refit_samples, epochs, learning_rate)
+        if sum(given is not None for given in (scoring, scores, decision)) > 1:
+            raise InputError("give one of scoring, scores and decision: the others would not be looked at")
         solutions: tuple[Solution, ...] = ()
         if decision is None:
             answer: Scores | Decision
@@ -299,8 +307,10 @@ class Pruning:
         if epochs:
             self._finetune(small, epochs, learning_rate)
             bench.add(name, "fine-tuned", small, self._left(decision))
+        heard = self._hear((scoring or Scoring()).samples, self._importance(importance)) if baselines else None
         for simple in baselines:
-            theirs = self._baseline(simple)
+            assert heard is not None
+            theirs = self._baseline(simple, *heard)
             if budget is not None:
                 other = select(theirs, self.groups, budget, self.scope)
             else:
@@ -332,6 +342,8 @@ class Pruning:
             )
         if budget is not None and budget.keep == 1:
             raise BudgetError(f"nothing would be removed: the budget {budget} keeps everything")
+        if budget is not None:  # what cannot be met by any scores is refused before they are made
+            select(Scores.of(self.groups, np.zeros(self.groups.size), method="none"), self.groups, budget, self.scope)
 
     def _doubt(self, reference: Measured) -> None:
         """Say so when the network is no better than guessing: then no removal means anything."""

@@ -62,6 +62,8 @@ class Request:
 def importance(groups: Groups, x: NDArray[np.float64], y: NDArray[Any] | None, request: Request) -> Question:
     """The OAMIP importance scores: once, in steps, or class by class."""
     share = _share_of_a_step(groups, request)
+    if request.by_class and request.steps not in ("auto", None):
+        raise InputError("importance by class makes one linearisation for each class; leave steps out")
     if request.by_class:
         if y is None:
             raise InputError("importance by class needs labels, and the samples have none: give (x, y)")

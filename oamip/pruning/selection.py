@@ -72,12 +72,14 @@ def threshold(scores: Scores, groups: Groups, tau: float, scope: Scope = EVERYTH
         A decision on the groups in scope, which may remove nothing.
 
     Raises:
-        BudgetError: no score reaches ``tau``.
+        BudgetError: no score reaches ``tau``, or it is not a number.
         InputError: scores are missing, or nothing is in scope.
     """
     inside = scope.select(groups)
     values = scores.flat(inside)[0]
-    if not tau <= values.max():  # catches NaN too
+    if math.isnan(tau):
+        raise BudgetError("the threshold is not a number")
+    if tau > values.max():
         raise BudgetError(f"threshold {tau:g} is above every score: {values.min():g} to {values.max():g}")
     above = values >= tau
     keep = _Ranking.of(scores, inside, scope).completed(above)

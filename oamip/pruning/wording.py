@@ -43,7 +43,8 @@ def on_baselines(rows: Sequence[Row]) -> str:
             best = max(theirs, key=lambda row: sign * row.measured.score)
             lead = sign * (ours[0].measured.score - best.measured.score)
             noise = _noise(ours[0].measured, best.measured)
-            verdict = "about as good as" if abs(lead) <= noise else "better than" if lead > 0 else "worse than"
+            alike = abs(lead) <= noise or score(ours[0].measured) == score(best.measured)
+            verdict = "about as good as" if alike else "better than" if lead > 0 else "worse than"
             return (
                 f"At the same budget and stage ({stage}), {ours[0].name} is {verdict} the best simple baseline, "
                 f"{best.name}: {score(ours[0].measured)} against {score(best.measured)}."
@@ -73,7 +74,10 @@ def share(part: int, whole: int) -> str:
 
 def bytes_(count: int) -> str:
     """With a unit."""
-    return next(f"{count / size:,.1f} {unit}" for size, unit in ((1e6, "MB"), (1e3, "kB"), (0.1, "B")) if count >= size)
+    for size, unit in ((1e6, "MB"), (1e3, "kB")):
+        if count >= size:
+            return f"{count / size:,.1f} {unit}"
+    return f"{count} B"
 
 
 def time(seconds: float) -> str:

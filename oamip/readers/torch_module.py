@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
@@ -21,6 +22,7 @@ from oamip.readers.walk import walk
 
 __all__ = ["read"]
 
+_log = logging.getLogger(__name__)
 _COMPARED = 2
 """Samples of the example that are evaluated on both sides at the end."""
 _AGREEMENT = 1e-9
@@ -88,7 +90,11 @@ def _private_copy(module: Any) -> nn.Module:
         private = copy.deepcopy(module).cpu().double().eval()
     except (RuntimeError, ValueError, NotImplementedError, TypeError) as error:
         raise InputError(f"{type(module).__name__} cannot be copied to read it: {error}") from error
-    for part in private.modules():  # a hook may write into something of the user's
+    for path, part in private.named_modules():  # a hook may write into something of the user's
+        if part._forward_hooks or part._forward_pre_hooks:
+            _log.warning(
+                "forward hooks of '%s' are not read; put what changes values into forward", path or "the module"
+            )
         part._forward_hooks.clear()
         part._forward_pre_hooks.clear()
     for kind, tensors in (("parameter", private.named_parameters()), ("buffer", private.named_buffers())):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from oamip.encodings import BigM
+from oamip.encodings import BigM, find_encoding
+from oamip.errors import InputError
 from oamip.gates import plain
 from oamip.program import Program, constant
 from oamip.solving import solve
@@ -58,3 +59,10 @@ def test_constants_go_through_as_well() -> None:
     h = BigM().max(program, "pool", constant([1.0, 3.0, 2.0]), np.zeros(3), np.full(3, 4.0), np.array([0, 3]))
     program.minimize(h.sum())
     assert solve(program).objective == pytest.approx(3)
+
+
+def test_encodings_are_found_by_name() -> None:
+    assert find_encoding("bigm") == BigM()
+    assert find_encoding(BigM(relaxed=True)).exact is False
+    with pytest.raises(InputError, match="no encoding 'magic'; there are bigm"):
+        find_encoding("magic")

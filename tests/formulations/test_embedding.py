@@ -12,8 +12,9 @@ from oamip.encodings import BigM
 from oamip.errors import InputError, UncheckedAnswer
 from oamip.formulations import Gates, embed
 from oamip.gates import ExactGate, Gate, ShiftGate
-from oamip.network import Groups
+from oamip.network import Groups, find_groups
 from oamip.program import Program
+from oamip.readers import read
 from oamip.solving import solve
 
 Small = tuple[nn.Module, Groups, torch.Tensor]
@@ -45,9 +46,6 @@ def test_gated_samples_reproduce_the_masked_network(small: Small, gate: Gate) ->
 @pytest.mark.parametrize("gate", [ShiftGate(), ExactGate()], ids=["shift", "exact"])
 def test_one_layer_on_samples_needs_no_rows_and_no_columns(gate: Gate) -> None:
     module = nn.Sequential(nn.Conv2d(1, 3, 3), nn.ReLU(), nn.AvgPool2d(2), nn.Flatten(), nn.Linear(12, 2))
-    from oamip.network import find_groups
-    from oamip.readers import read
-
     x = torch.rand(5, 1, 6, 6)
     groups = find_groups(read(module, x))
     samples = x.double().numpy()
@@ -106,8 +104,6 @@ def test_relaxation_bounds_the_exact_optimum(small: Small) -> None:
 
 def test_two_copies_of_a_network_live_in_one_program() -> None:
     module = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
-    from oamip.readers import read
-
     network = read(module, torch.rand(1, 2))
     box = Box.of(np.zeros((1, 2)), np.ones((1, 2)))
     program = Program()
@@ -120,9 +116,6 @@ def test_two_copies_of_a_network_live_in_one_program() -> None:
 
 def test_wrong_bounds_are_caught_by_replaying(monkeypatch: pytest.MonkeyPatch) -> None:
     module = nn.Sequential(nn.Linear(2, 4), nn.ReLU(), nn.Linear(4, 2))
-    from oamip.network import find_groups
-    from oamip.readers import read
-
     torch.manual_seed(1)
     groups = find_groups(read(module, torch.rand(1, 2)))
     box = Box.of(np.full((1, 2), -1.0), np.full((1, 2), 1.0))
@@ -145,3 +138,32 @@ def test_inputs_of_another_shape_are_refused(small: Small) -> None:
     bounds = interval(groups.network, Box.of(samples, samples))
     with pytest.raises(InputError, match="samples of shape"):
         embed(Program(), groups.network, bounds, samples[..., :-1])
+
+
+@pytest.mark.parametrize("trust_region", [True, False])
+def test_a_rival_may_not_overtake_the_winner_of_a_pool_inside_the_trust_region(trust_region: bool) -> None:
+    """Activations x and 1.1 − x are pooled as 2 m x + (1.1 − x) at x = 1 and x = 0.2: the first wins for m ≥ 1/2."""
+    module = nn.Sequential(nn.Conv2d(1, 2, 1), nn.ReLU(), nn.Conv2d(2, 1, 1), nn.MaxPool2d((1, 2)), nn.Flatten())
+    with torch.no_grad():
+        module[0].weight[:], module[0].bias[:] = torch.tensor([1.0, -1.0]).reshape(2, 1, 1, 1), torch.tensor([0.0, 1.1])
+        module[2].weight[:], module[2].bias[:] = torch.tensor([2.0, 1.0]).reshape(1, 2, 1, 1), 0.0
+    samples = np.array([1.0, 0.2]).reshape(1, 1, 1, 2)
+    groups = find_groups(read(module, torch.from_numpy(samples).float()))
+    assert groups.size == 2
+    program = Program()
+    keep = program.variables("keep", 2, [0.0, 1.0], 1.0)
+    bounds = interval(groups.network, Box.around(samples, 1e-7))
+    gates = Gates(groups, keep, ShiftGate(assumed=True), trust_region)
+    activations = embed(program, groups.network, bounds, samples, gates, BigM(relaxed=True))
+    assert (activations.counts["contested"], activations.counts["unstable"]) == (0, 0)
+    program.minimize(keep.sum())
+    solution = solve(program)
+    assert solution.held == "proven"
+    assert any("_stays_largest" in str(rows) for rows in program.rows) == trust_region
+    if trust_region:
+        assert solution["keep"][0] == pytest.approx(0.5, abs=1e-5)
+        assert activations.replay(solution, samples) <= 1e-6
+    else:  # and this is what the rows are for
+        assert solution["keep"][0] < 1e-5
+        with pytest.raises(UncheckedAnswer, match="differ"):
+            activations.replay(solution, samples)

@@ -11,8 +11,16 @@ import torch
 from torch import nn
 
 from oamip.bounds import Box, interval
-from oamip.errors import DataError, InputError
-from oamip.formulations import Importance, ImportanceByClass, ImportanceInSteps, ImportanceOptions
+from oamip.decision import Scores
+from oamip.errors import DataError, InputError, UncheckedAnswer
+from oamip.formulations import (
+    Importance,
+    ImportanceByClass,
+    ImportanceInSteps,
+    ImportanceOptions,
+    importance_procedures,
+)
+from oamip.formulations.activations import Activations
 from oamip.formulations.sparsity import SPARSITIES, add_sparsity
 from oamip.network import Groups, find_groups
 from oamip.options import Options
@@ -147,7 +155,8 @@ def test_linear_and_intact_agree_near_the_intact_network(digits) -> None:
     """With a radius of zero and every score 1, both describe the same outputs."""
     groups, x, y = digits
     for bounds in ("linear", "intact"):
-        formulation = Importance(groups, x, y, ImportanceOptions(bounds=bounds, radius=1e-9, weight=0.0))
+        radius = {"radius": 1e-9} if bounds == "intact" else {}
+        formulation = Importance(groups, x, y, ImportanceOptions(bounds=bounds, weight=0.0, **radius))
         program = formulation.program()
         program.blocks["keep"].lower[:] = 1.0
         program.maximize(program.blocks["keep"].sum())
@@ -335,3 +344,87 @@ def test_contested_maxima_are_known_to_be_free_in_a_relaxation() -> None:
     assert formulation.activations.counts["contested"] > 0
     assert not formulation.activations.determined(solution)
     formulation.interpret(solution)
+
+
+def test_radius_and_clamp_are_in_pixels() -> None:
+    """A network that takes normalised images gives the program of the network that normalises by itself."""
+    torch.manual_seed(0)
+    inner = nn.Sequential(nn.Flatten(), nn.Linear(16, 8), nn.ReLU(), nn.Linear(8, 3)).double()
+    pixels = torch.rand(6, 1, 4, 4).double()
+    pixels[0, 0, 0] = 0.0  # at the end of the range, where the clamp acts
+    normal = (pixels - 0.4) / 0.2
+    groups = find_groups(read(inner, normal[:2]))
+    y = groups.network(normal.numpy()).argmax(1)
+    raw = nn.Sequential(nn.Flatten(), nn.Linear(16, 8), *inner[2:]).double()
+    with torch.no_grad():
+        raw[1].weight.copy_(inner[1].weight / 0.2)
+        raw[1].bias.copy_(inner[1].bias - 2.0 * inner[1].weight.sum(1))
+    twin = find_groups(read(raw, pixels[:2]))
+    setting = {"bounds": "intact", "radius": 0.01, "clamp": (0.0, 1.0)}
+    one = solve(Importance(groups, normal.numpy(), y, ImportanceOptions(**setting, mean=0.4, std=0.2)).program())
+    two = solve(Importance(twin, pixels.numpy(), y, ImportanceOptions(**setting)).program())
+    assert one.objective == pytest.approx(two.objective, abs=1e-5)
+
+
+@pytest.mark.parametrize("change", [{"radius": 0.1}, {"clamp": (0, 1)}, {"trust_region": False}, {"mean": 0.5}])
+def test_options_that_would_not_be_heard_are_refused(change) -> None:
+    with pytest.raises(InputError, match="belong to bounds='intact'"):
+        ImportanceOptions(**change)
+
+
+@pytest.mark.parametrize("kind", ["mlp", "norm_after_relu", "residual"])
+def test_an_answer_that_the_gated_network_contradicts_is_refused(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, groups, x = make(kind)
+    samples = x.double().numpy()
+    formulation = Importance(groups, samples, groups.network(samples).argmax(1), ImportanceOptions(bounds="intact"))
+    solution = solve(formulation.program())
+    assert formulation.activations is not None
+    assert formulation.activations.determined(solution)
+    replayed, replay = [], Activations.replay
+
+    def watched(self: Activations, *given):
+        replayed.append((self, *given))
+        return replay(self, *given)
+
+    monkeypatch.setattr(Activations, "replay", watched)
+    formulation.interpret(solution)
+    assert [(a, s) for a, s, _ in replayed] == [(formulation.activations, solution)]
+    np.testing.assert_array_equal(replayed[0][2], samples)
+    # Without its first layer the network leaves the trust region, and the rows that forbid it are not looked at here.
+    keep = np.where(np.arange(groups.size) < groups.groups[0].size, 0.0, 1.0)
+    corrupt = dataclasses.replace(solution, values={**solution.values, "keep": keep})
+    with pytest.raises(UncheckedAnswer, match="differ"):
+        formulation.interpret(corrupt)
+
+
+@pytest.mark.parametrize("per", ["layer", "global"])
+def test_within_a_step_a_larger_score_ranks_higher(per: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, groups, x = make("residual")
+    told: list[np.ndarray] = []  # the scores of each step
+    alive: list[np.ndarray] = []
+
+    class Told:
+        """Answers each step with scores of its own."""
+
+        def __init__(self, groups: Groups, *_, alive: np.ndarray) -> None:
+            drawn = np.random.default_rng(len(told)).permutation(groups.size) / (groups.size - 1)
+            told.append(np.where(alive, drawn, 0.0))
+
+        def program(self) -> Program:
+            return Program()
+
+        def interpret(self, _: object) -> Scores:
+            ties = np.zeros(groups.size)
+            return Scores.of(groups, told[-1], ties, method="told", seconds=0.0, objective=0.0)
+
+    def enough(now: np.ndarray) -> bool:
+        alive.append(now.copy())
+        return len(alive) == 3
+
+    monkeypatch.setattr(importance_procedures, "Importance", Told)
+    procedure = ImportanceInSteps(groups, x.numpy(), None, ImportanceOptions(), 0.3, per, enough)  # type: ignore[arg-type]
+    value, _ = procedure.run(lambda *_: None).flat(groups)  # type: ignore[arg-type,return-value]
+    went = [before & ~after for before, after in itertools.pairwise(alive)]
+    for batch, scores in zip([*went, alive[-1]], told, strict=True):
+        assert batch.sum() > 1
+        np.testing.assert_array_equal(value[batch].argsort(), scores[batch].argsort())

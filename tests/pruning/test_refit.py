@@ -207,6 +207,27 @@ def test_outputs_on_new_samples_come_closer(name: str, seed: int) -> None:
     assert after < 0.5 * before
 
 
+@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize("worse", [-1.0, 2.5])
+def test_a_step_that_would_raise_the_residual_is_not_stored(
+    name: str, worse: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As rounding may give one: the exact step without ridge, backwards or more than twice as far, fits worse."""
+    module, x = _made(name), _samples(200)
+    pruned, groups, decision = _pruned(module, 1)
+    before, steps, step = _state(pruned), [], moments.Moments.step
+
+    def misled(self: moments.Moments, _: float, constant: bool) -> torch.Tensor:
+        steps.append(worse * step(self, 0.0, constant))
+        assert self.gain(steps[-1]) < 0
+        return steps[-1]
+
+    monkeypatch.setattr(moments.Moments, "step", misled)
+    refit(pruned, module, x, groups, decision)
+    assert steps
+    assert _equal(_state(pruned), before)
+
+
 # ── what does not matter ─────────────────────────────────────────────────────────────────────────────────────────────
 
 

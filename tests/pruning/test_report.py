@@ -241,3 +241,9 @@ def test_versions_leave_out_what_is_not_installed() -> None:
 def test_rich_waits_until_a_table_is_asked_for() -> None:
     code = "import sys, oamip.pruning.report; sys.exit('rich' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_bytes_have_the_right_unit() -> None:
+    from oamip.pruning.wording import bytes_
+
+    assert [bytes_(count) for count in (388, 1000, 13_900, 2_500_000)] == ["388 B", "1.0 kB", "13.9 kB", "2.5 MB"]

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import cvxpy as cp
 import numpy as np
 import pytest
 
 from oamip.options import Options, Progress
-from oamip.program import LogSumExp, Program, SumSquares, constant
-from oamip.solving import Refined, solve, solve_with_cuts
+from oamip.program import LogSumExp, Program, StandardForm, SumSquares, constant
+from oamip.solving import Refined, master, solve, solve_with_cuts
 from oamip.solving.drivers.highs import HighsDriver
+from oamip.solving.outcome import Outcome
+from oamip.solving.session import Session
 
 
 class CrossEntropy:
@@ -153,6 +158,57 @@ def test_one_time_limit_for_all_rounds() -> None:
     assert solution.seconds.solve < 2.5
     assert solution.verified
     assert 0 < solution.gap < 1
+
+
+class Watched:
+    """HiGHS on a clock that each solve moves on by ``takes`` seconds; notes (elapsed, time limit, any integers)."""
+
+    name, support = HighsDriver.name, HighsDriver.support
+
+    def __init__(self, takes: float, *, fails: int | None = None) -> None:
+        self.takes, self.fails, self.now = takes, fails, 0.0
+        self.solves: list[tuple[float, float, bool]] = []
+
+    def open(self, form: StandardForm, options: Options) -> Session:
+        session = HighsDriver().open(form, options)
+        solve_it = session.solve
+
+        def watched(**changes: Any) -> Outcome:
+            self.solves.append((self.now, changes.get("time_limit", options.time_limit), session.form.integer.any()))
+            outcome = solve_it(**{**changes, "time_limit": 9.0})  # the clock here is not the solver's
+            self.now += self.takes
+            return replace(outcome, reason="error") if len(self.solves) == self.fails else outcome
+
+        session.solve = watched  # type: ignore[method-assign]
+        return session
+
+
+@pytest.mark.parametrize("binary", [False, True])
+@pytest.mark.parametrize("fails", [None, 3])
+@pytest.mark.parametrize("limit", [5.0, 500.0])
+def test_every_round_gets_only_what_is_left_of_the_time(
+    binary: bool, fails: int | None, limit: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    it = CrossEntropy(0, samples=8, columns=9, classes=3, binary=binary)
+    driver = Watched(0.1 * limit / 5, fails=fails)
+    monkeypatch.setattr(master, "time", SimpleNamespace(perf_counter=lambda: 1e6 + driver.now))
+    outcome = solve_with_cuts(it.program.compile(), driver, Options(time_limit=limit)).outcome
+    assert len(driver.solves) > 5
+    assert {integer for *_, integer in driver.solves} == ({False, True} if binary else {False})
+    patience = max(master.PATIENCE, 0.0)
+    for number, (elapsed, given, integer) in enumerate(driver.solves, 1):
+        left = limit - elapsed
+        patient = integer or (fails is not None and number == fails + 1)  # the solve from cold has all that is left
+        assert given == pytest.approx(left if patient else min(left, patience), abs=1e-6)
+    assert outcome.seconds == pytest.approx(driver.now)
+
+
+def test_no_round_begins_when_the_time_is_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    driver = Watched(1.0)
+    monkeypatch.setattr(master, "time", SimpleNamespace(perf_counter=lambda: driver.now))
+    claim = solve_with_cuts(CrossEntropy(1).program.compile(), driver, Options(time_limit=4.0)).outcome
+    assert claim.reason == "time_limit"
+    assert [given for _, given, _ in driver.solves] == pytest.approx([4.0, 3.0, 2.0, 1.0])
 
 
 def test_gap_stops_start_and_objective_stops() -> None:
