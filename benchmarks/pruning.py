@@ -23,12 +23,13 @@ from pathlib import Path
 
 import torch
 
+from oamip.budget import Budget
 from oamip.data import load
-from oamip.decision import Budget
 from oamip.formulations import ImportanceOptions
 from oamip.models import open_model
 from oamip.pruning.baselines import BASELINES
-from oamip.pruning.pipeline import Pruning, Scoring
+from oamip.pruning.pipeline import Pruning
+from oamip.pruning.result import Scoring
 from oamip.solving import solver_for
 
 THRESHOLD = {"fc3": 0.1, "fc4": 0.1, "lenet5": 0.2}

@@ -20,15 +20,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from oamip.bounds import Bounds, Box, interval
+    from oamip.budget import Budget, Scope
     from oamip.data import Data, Split
-    from oamip.decision import Budget, Decision, Scope, Scores
+    from oamip.decision import Decision, Scores
     from oamip.errors import OamipError
     from oamip.facade import load, prune, score
     from oamip.formulations import Importance, ImportanceOptions
     from oamip.network import Network, find_groups
     from oamip.options import Options
     from oamip.program import Program
-    from oamip.pruning.pipeline import Result, Scoring
+    from oamip.pruning.result import Result, Scoring
     from oamip.readers import read
     from oamip.solution import Solution
     from oamip.solving import solve
@@ -38,7 +39,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Bounds": "oamip.bounds",
     "Box": "oamip.bounds",
-    "Budget": "oamip.decision",
+    "Budget": "oamip.budget",
     "Data": "oamip.data",
     "Decision": "oamip.decision",
     "Importance": "oamip.formulations",
@@ -47,10 +48,10 @@ _HOMES = {
     "OamipError": "oamip.errors",
     "Options": "oamip.options",
     "Program": "oamip.program",
-    "Result": "oamip.pruning.pipeline",
-    "Scope": "oamip.decision",
+    "Result": "oamip.pruning.result",
+    "Scope": "oamip.budget",
     "Scores": "oamip.decision",
-    "Scoring": "oamip.pruning.pipeline",
+    "Scoring": "oamip.pruning.result",
     "Solution": "oamip.solution",
     "Split": "oamip.data",
     "find_groups": "oamip.network",

@@ -8,13 +8,15 @@ from typing import Any
 
 from torch import nn
 
+from oamip.budget import Budget, Scope
 from oamip.data import as_data
-from oamip.decision import Budget, Decision, Scope, Scores
+from oamip.decision import Decision, Scores
 from oamip.errors import BudgetError, InputError
 from oamip.formulations.importance import ImportanceOptions
 from oamip.options import Options
 from oamip.pruning.finetune import LEARNING_RATE
-from oamip.pruning.pipeline import Pruning, Result, Scoring
+from oamip.pruning.pipeline import Pruning
+from oamip.pruning.result import Result, Scoring
 from oamip.readers import saved
 from oamip.solving import solver_for
 

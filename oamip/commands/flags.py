@@ -150,8 +150,8 @@ class Units:
 def open_pruning(model: str, source: Source, way: Way, units: Units, tell: Callable[[str], None]) -> Pruning:
     """Open data and model, and join them with a solver."""
     tell("loading torch")
+    from oamip.budget import Scope
     from oamip.data import load
-    from oamip.decision import Scope
     from oamip.models import open_model
     from oamip.options import Options
     from oamip.pruning.pipeline import Pruning

@@ -11,7 +11,7 @@ from oamip.commands.flags import Importance, Model, Source, Units, Way, check_ou
 if TYPE_CHECKING:
     from oamip.decision import Scores
     from oamip.formulations.importance import ImportanceOptions
-    from oamip.pruning.pipeline import Result
+    from oamip.pruning.result import Result
 
 __all__ = ["importance_options", "prune"]
 
@@ -52,7 +52,8 @@ def prune(
         out: folder for model.safetensors, decision.json, report.json and report.md.
         json: file for the report alone.
     """
-    from oamip.decision import Budget, Decision
+    from oamip.budget import Budget
+    from oamip.decision import Decision
     from oamip.files import write_atomically
 
     chosen = _baselines(baselines)
@@ -64,7 +65,7 @@ def prune(
     check_output(json, folder=False)
     with progress() as tell:
         job = open_pruning(model, source, way, units, tell)
-        from oamip.pruning.pipeline import Scoring
+        from oamip.pruning.result import Scoring
 
         result = job.run(
             budget=wanted,

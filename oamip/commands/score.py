@@ -36,8 +36,9 @@ def score(
     """
     import numpy as np
 
+    from oamip.budget import Budget
     from oamip.commands.prune import importance_options
-    from oamip.decision import Budget, Decision
+    from oamip.decision import Decision
     from oamip.files import write_atomically
     from oamip.pruning.report import SolverFacts
 
@@ -46,7 +47,7 @@ def score(
     check_output(json, folder=False)
     with progress() as tell:
         job = open_pruning(model, source, way, units, tell)
-        from oamip.pruning.pipeline import Scoring
+        from oamip.pruning.result import Scoring
 
         options = importance_options(importance, regression=job.data.regression)
         answer, solutions = job.score(Scoring(way.formulation, way.samples, way.by_class, way.steps), options, wanted)

@@ -16,10 +16,11 @@ Nothing here imports a solver: `Pruning` is given ``solve``.
 from oamip.pruning.baselines import BASELINES, baseline
 from oamip.pruning.finetune import finetune
 from oamip.pruning.measure import Measured, measure
-from oamip.pruning.pipeline import Pruning, Result, Scoring
+from oamip.pruning.pipeline import Pruning
 from oamip.pruning.refit import refit
 from oamip.pruning.removal import remove
 from oamip.pruning.report import Report
+from oamip.pruning.result import Result, Scoring
 from oamip.pruning.selection import select, threshold
 
 __all__ = [

@@ -7,23 +7,21 @@ Scoring uses ``data.score``, refit and fine-tuning use ``data.train``, the repor
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from oamip.budget import Budget, Scope
 from oamip.data import Data, choose
-from oamip.decision import Budget, Decision, Scope, Scores
+from oamip.decision import Decision, Scores
 from oamip.errors import BudgetError, DataError, InputError
-from oamip.files import write_atomically
 from oamip.formulations.importance import ImportanceOptions
 from oamip.learning import outputs
 from oamip.network import OUTPUT, Groups, cost_of, find_groups
@@ -36,68 +34,18 @@ from oamip.pruning.measure import Measured
 from oamip.pruning.refit import refit
 from oamip.pruning.removal import remove
 from oamip.pruning.report import Report, SolverFacts, group_counts, versions
+from oamip.pruning.result import Result, Scoring
 from oamip.pruning.scoring import Request, find_formulation, score
 from oamip.pruning.selection import meets, same_counts, select, threshold
-from oamip.readers import read, saved
+from oamip.readers import read
 from oamip.solution import Solution, Solve
 
-__all__ = ["Pruning", "Result", "Scoring"]
+__all__ = ["Pruning"]
 
 Tell: TypeAlias = Callable[[str], None]
 Mask: TypeAlias = NDArray[np.bool_]
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Scoring:
-    """How units are scored.
-
-    Args:
-        formulation: name of a scoring formulation (`oamip.pruning.scoring`), or of a baseline such as ``l2``.
-        samples: how many samples of ``data.score`` it sees, as many of each class; by default 200, or one per class for
-            the published program (``bounds`` other than ``linear``).
-        by_class: one program per class, scores averaged.
-        steps: share of the units removed between linearisations; ``auto`` takes 0.1 when more than 40 % of the units
-            must go or convolutions are scored; ``once`` scores once.
-    """
-
-    formulation: str = "importance"
-    samples: int | None = None
-    by_class: bool = False
-    steps: float | Literal["auto", "once"] = "auto"
-
-
-@dataclass(frozen=True)
-class Result:
-    """What pruning gave.
-
-    Args:
-        module: the smaller module, of the user's own class.
-        decision: which units stay, with the scores.
-        report: before and after, beside baselines.
-        solution: of the last program that was solved; ``None`` when no solver was asked.
-    """
-
-    module: nn.Module
-    decision: Decision
-    report: Report
-    solution: Solution | None
-    example_input: torch.Tensor
-
-    def save(self, folder: Path | str) -> None:
-        """Write ``model.safetensors`` (loads without the class), ``decision.json``, ``report.json``, ``report.md``.
-
-        Raises:
-            UnsupportedOperator: the module uses an operator that the file format does not know.
-        """
-        folder = Path(folder)
-        if folder.exists() and not folder.is_dir():
-            raise InputError(f"{folder} is a file; give the name of a folder")
-        self.decision.save(folder / "decision.json")
-        write_atomically(folder / "report.json", json.dumps(self.report.to_dict(), indent=1))
-        write_atomically(folder / "report.md", self.report.markdown())
-        saved.save(self.module, self.example_input, folder / "model.safetensors")
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from oamip.decision import EVERYTHING, Budget, Decision, Measure, Scope, Scores
+from oamip.budget import EVERYTHING, Budget, Measure, Scope
+from oamip.decision import Decision, Scores
 from oamip.errors import BudgetError
 from oamip.network import Groups, cost_of
 
