@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oamip.decision import Budget, Decision, Scope, Scores
+from oamip.budget import Budget, Scope
+from oamip.decision import Decision, Scores
 from oamip.errors import BudgetError, InputError
 from oamip.network import Affine, Dense, Groups, Input, Layer, Network, ReLU, find_groups
 

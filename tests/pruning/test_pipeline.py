@@ -10,14 +10,16 @@ import pytest
 import torch
 from torch import nn
 
+from oamip.budget import Budget
 from oamip.data import Data, Split
-from oamip.decision import Budget, Decision, Scores
+from oamip.decision import Decision, Scores
 from oamip.learning import accuracy
 from oamip.network import Groups
 from oamip.pruning import bench, pipeline
 from oamip.pruning.baselines import baseline
 from oamip.pruning.measure import Latency
-from oamip.pruning.pipeline import Pruning, Result, Scoring
+from oamip.pruning.pipeline import Pruning
+from oamip.pruning.result import Result, Scoring
 from oamip.pruning.selection import same_counts, select
 
 CLASSES, PARTS = 3, ("train", "score", "test")
@@ -25,7 +27,7 @@ HALF = Budget("units", 0.5)
 
 
 def _net() -> nn.Module:
-    torch.manual_seed(2)
+    torch.manual_seed(325)  # every class is right for some samples of each part, and wrong for some
     return nn.Sequential(nn.Linear(5, 9), nn.ReLU(), nn.Linear(9, 8), nn.ReLU(), nn.Linear(8, CLASSES)).eval()
 
 
@@ -34,11 +36,11 @@ def _data(kind: str) -> Data:
     rng, net = np.random.default_rng(0), _net()
     splits = []
     for number, size in enumerate((70, 60, 50)):
-        x = rng.normal(size=(size, 5)).astype(np.float32)
+        x = 2 * rng.normal(size=(size, 5)).astype(np.float32)
         x[:, -1] = number
         with torch.no_grad():
             outputs = net(torch.from_numpy(x)).numpy()
-        y = outputs + rng.normal(size=outputs.shape).astype(np.float32)  # not all are right
+        y = outputs + 0.15 * rng.normal(size=outputs.shape).astype(np.float32)
         splits.append(Split(x, y if kind == "regression" else y.argmax(1)))
     return Data(*splits, name="three", classes=None if kind == "regression" else CLASSES)
 
@@ -62,17 +64,17 @@ class Watch:
     def find_formulation(self, _: str) -> Callable[..., Any]:
         watch = self
 
-        class Rising:
-            """A procedure: later units are more important."""
+        class Fifths:
+            """A procedure: scores 0, 1, 2, 3, 4 in turn."""
 
             def __init__(self, groups: Groups, x: Any, y: Any, _: Any) -> None:
                 watch.note("formulation", x, y)
                 self.groups = groups
 
             def run(self, _: Any) -> Scores:
-                return Scores.of(self.groups, np.arange(self.groups.size, dtype=float), method="rising")
+                return Scores.of(self.groups, np.arange(self.groups.size) % 5.0, method="mine")
 
-        return Rising
+        return Fifths
 
     def baseline(self, name: str, network: Any, groups: Groups, x: Any, y: Any, **more: Any) -> Scores:
         self.note("baseline", x, y)
@@ -132,14 +134,15 @@ def _assert_from(data: Data, part: str, x: np.ndarray, y: np.ndarray | None) -> 
 
 
 @pytest.mark.parametrize("kind", ["classes", "regression"])
-@pytest.mark.parametrize(
-    "scoring", [Scoring("mine"), Scoring("mine", samples=9), Scoring("taylor", samples=9)], ids=str
-)
-def test_scores_refits_and_reports_come_from_parts_of_their_own(watch: Watch, kind: str, scoring: Scoring) -> None:
+@pytest.mark.parametrize(("formulation", "samples"), [("mine", None), ("mine", 9), ("taylor", 9)])
+def test_scores_refits_and_reports_come_from_parts_of_their_own(
+    watch: Watch, kind: str, formulation: str, samples: int | None
+) -> None:
+    scoring = Scoring(formulation, samples=samples)
     pruning, _ = _run(kind, budget=HALF, scoring=scoring, refit_samples=20, epochs=1, baselines=("activation", "l2"))
     whose = {"formulation": "score", "baseline": "score", "outputs": "score", "refit": "train", "finetune": "train"}
     whose |= {"measure": "test", "latencies": "test"}
-    expected = set(whose) - ({"formulation"} if scoring.formulation == "taylor" else set())
+    expected = set(whose) - ({"formulation"} if formulation == "taylor" else set())
     assert set(watch.seen) == expected - ({"outputs"} if kind == "regression" else set())
     for stage, calls in watch.seen.items():
         for x, y in calls:
@@ -148,8 +151,7 @@ def test_scores_refits_and_reports_come_from_parts_of_their_own(watch: Watch, ki
     assert [len(x) for x, _ in watch.seen["refit"]] == [20] * 3
     assert [len(x) for x, _ in watch.seen["finetune"]] == [len(pruning.data.train)]
     heard = {len(x) for stage in ("formulation", "baseline") for x, _ in watch.seen.get(stage, ())}
-    assert heard == ({9} if scoring.samples else heard)
-    assert len(heard) == 1  # baselines hear as many as the formulation
+    assert heard == {samples or max(heard)}  # baselines hear as many as the formulation
 
 
 def test_every_number_of_the_report_is_one_of_the_test_part(watch: Watch) -> None:
@@ -168,7 +170,7 @@ def test_every_number_of_the_report_is_one_of_the_test_part(watch: Watch) -> Non
 @pytest.mark.parametrize("rule", ["budget", "threshold"])
 def test_every_baseline_keeps_the_units_that_its_own_scores_choose(watch: Watch, rule: str) -> None:
     names = ("random", "activation", "l1", "taylor")
-    asked: dict[str, Any] = {"budget": HALF} if rule == "budget" else {"tau": 9.0}
+    asked: dict[str, Any] = {"budget": HALF} if rule == "budget" else {"tau": 2.0}
     scoring = Scoring("mine", samples=12)
     pruning, result = _run("classes", seed=3, scoring=scoring, baselines=names, refitting=False, **asked)
     groups = pruning.groups

@@ -195,11 +195,10 @@ def test_every_round_gets_only_what_is_left_of_the_time(
     outcome = solve_with_cuts(it.program.compile(), driver, Options(time_limit=limit)).outcome
     assert len(driver.solves) > 5
     assert {integer for *_, integer in driver.solves} == ({False, True} if binary else {False})
-    patience = max(master.PATIENCE, 0.0)
     for number, (elapsed, given, integer) in enumerate(driver.solves, 1):
         left = limit - elapsed
         patient = integer or (fails is not None and number == fails + 1)  # the solve from cold has all that is left
-        assert given == pytest.approx(left if patient else min(left, patience), abs=1e-6)
+        assert given == pytest.approx(left if patient else min(left, master.PATIENCE), abs=1e-6)
     assert outcome.seconds == pytest.approx(driver.now)
 
 
