@@ -206,7 +206,9 @@ def test_idx_files_are_read_gzipped_or_not(small_mnist):
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"\x1f\x8b\x08\0", gzip.compress(b"short"), gzip.compress(idx(np.ones(20)))[:-9], b"no gzip"]
+    "content",
+    [b"", b"\x1f\x8b\x08\0", gzip.compress(b"short"), gzip.compress(idx(np.ones(20)))[:-9], b"no gzip"],
+    ids=["empty", "header", "short", "truncated", "no gzip"],  # a gzip holds the time, and an id must not change
 )
 def test_damaged_idx_files_are_named(small_mnist, content):
     file = small_mnist / "MNIST" / "raw" / "t10k-labels-idx1-ubyte.gz"
