@@ -32,13 +32,13 @@ from oamip.pruning.pipeline import Pruning
 from oamip.pruning.result import Scoring
 from oamip.solving import solver_for
 
-THRESHOLD = {"fc3": 0.1, "fc4": 0.1, "lenet5": 0.2}
+THRESHOLD = defaultdict(lambda: 0.1, lenet5=0.2)
 STAGES = ("removed", "refit", "fine-tuned")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data-dir", type=Path, required=True)
+    parser.add_argument("--data-dir", type=Path)
     parser.add_argument("--data", default="mnist")
     parser.add_argument("--networks", default="fc3,lenet5")
     parser.add_argument("--seeds", type=int, default=3)
@@ -70,12 +70,12 @@ def prune(args: argparse.Namespace, network: str, seed: int, keep: float | None)
     job = Pruning(module, data, solver_for("matrix", "highs"), network, seed=seed)
     started = time.perf_counter()
     if keep is None:
-        scores, solution = job.score(Scoring(steps="once"), ImportanceOptions.published())
+        scores, solutions = job.score(Scoring(steps="once"), ImportanceOptions.published())
         scored = time.perf_counter() - started
         result = job.run(scores=scores, tau=THRESHOLD[network], epochs=1, baselines=BASELINES)  # type: ignore[arg-type]
     else:
         budget = Budget("units", keep, "layer")
-        scores, solution = job.score(budget=budget)
+        scores, solutions = job.score(budget=budget)
         scored = time.perf_counter() - started
         result = job.run(scores=scores, budget=budget, epochs=1, baselines=BASELINES)  # type: ignore[arg-type]
     rows = {f"{row.name}|{row.stage}": row.measured.score for row in result.report.rows}
@@ -87,7 +87,7 @@ def prune(args: argparse.Namespace, network: str, seed: int, keep: float | None)
         "units": (measured.units or 0) / job.groups.size,
         "speed": result.report.original.seconds / measured.seconds,
         "scoring_seconds": scored,
-        "reason": solution.reason if solution else "",
+        "reason": solutions[-1].reason if solutions else "",
     }
 
 

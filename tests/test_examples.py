@@ -24,6 +24,23 @@ def test_example_runs(example: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "command",
+    [
+        "importance.py --one digits-mlp linear pyomo",
+        "pruning.py --data digits --networks digits-mlp --seeds 1 --train-epochs 2",
+        "build.py --repeats 1",
+    ],
+)
+def test_benchmark_runs(command: str, tmp_path: Path) -> None:
+    name, *flags = command.split()
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    script = [sys.executable, str(ROOT / "benchmarks" / name), *flags]
+    run = subprocess.run(script, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout
+
+
+@pytest.mark.parametrize(
     "page", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda path: path.name
 )
 def test_links_and_named_files_exist(page: Path) -> None:
