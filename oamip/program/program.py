@@ -15,6 +15,7 @@ import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 
 from oamip.errors import InputError
+from oamip.program.assembly import flatten, interval_product, join, spans, stack
 from oamip.program.expression import Expression, Rows, constant
 from oamip.program.form import CompiledEpigraph, Span, StandardForm
 from oamip.program.functions import ConvexFunction
@@ -176,38 +177,38 @@ class Program:
         lowest, highest = expression.constant.copy(), expression.constant.copy()
         for name, matrix in expression.terms.items():
             block = self.blocks[name]
-            low, high = _interval_product(matrix, block.lower, block.upper)
+            low, high = interval_product(matrix, block.lower, block.upper)
             lowest += low
             highest += high
         return lowest, highest
 
     def columns(self) -> tuple[Span, ...]:
         """The blocks as spans of columns."""
-        return _spans([(block.name, block.shape) for block in self.blocks.values()])
+        return spans([(block.name, block.shape) for block in self.blocks.values()])
 
     def flatten(self, expression: Expression, width: int | None = None) -> sp.csr_array:
         """The matrix of an expression over all columns, in block order."""
         starts = {span.name: span.start for span in self.columns()}
         width = sum(block.size for block in self.blocks.values()) if width is None else width
-        return _flatten(expression, starts, width)
+        return flatten(expression, starts, width)
 
     def compile(self) -> StandardForm:
         """The standard form, with a column for every variable, used or not."""
         columns = self.columns()
         starts = {span.name: span.start for span in columns}
         width = sum(span.size for span in columns)
-        rows = _spans([(row.name, row.expression.shape) for row in self.rows.values()])
-        parts = [_flatten(row.expression, starts, width) for row in self.rows.values()]
+        rows = spans([(row.name, row.expression.shape) for row in self.rows.values()])
+        parts = [flatten(row.expression, starts, width) for row in self.rows.values()]
         shift = [row.expression.constant for row in self.rows.values()]
         blocks = list(self.blocks.values())
         return StandardForm(
-            A=_stack(parts, width),
-            row_lower=_join([row.lower - c for row, c in zip(self.rows.values(), shift, strict=True)]),
-            row_upper=_join([row.upper - c for row, c in zip(self.rows.values(), shift, strict=True)]),
-            column_lower=_join([block.lower for block in blocks]),
-            column_upper=_join([block.upper for block in blocks]),
-            integer=_join([np.full(block.size, block.domain != "continuous") for block in blocks]).astype(bool),
-            cost=_flatten(self.objective.reshape(-1), starts, width).toarray()[0],
+            A=stack(parts, width),
+            row_lower=join([row.lower - c for row, c in zip(self.rows.values(), shift, strict=True)]),
+            row_upper=join([row.upper - c for row, c in zip(self.rows.values(), shift, strict=True)]),
+            column_lower=join([block.lower for block in blocks]),
+            column_upper=join([block.upper for block in blocks]),
+            integer=join([np.full(block.size, block.domain != "continuous") for block in blocks]).astype(bool),
+            cost=flatten(self.objective.reshape(-1), starts, width).toarray()[0],
             constant=float(self.objective.constant[0]),
             sense=self.sense,
             columns=columns,
@@ -216,9 +217,9 @@ class Program:
                 CompiledEpigraph(
                     e.name,
                     e.function,
-                    _flatten(e.argument, starts, width),
+                    flatten(e.argument, starts, width),
                     e.argument.constant,
-                    _flatten(e.bound, starts, width),
+                    flatten(e.bound, starts, width),
                     e.bound.constant,
                 )
                 for e in self.epigraphs.values()
@@ -271,62 +272,3 @@ class Program:
         for block, matrix in expression.terms.items():
             if block not in self.blocks or self.blocks[block].size != matrix.shape[1]:
                 raise InputError(f"'{name}' uses variables '{block}', which are not those of program '{self.name}'")
-
-
-def _interval_product(matrix: sp.csr_array, lower: Vector, upper: Vector) -> tuple[Vector, Vector]:
-    """Row sums of the least and largest products; 0 · inf does not occur, since stored zeros are skipped."""
-    data, columns = matrix.data, matrix.indices
-    rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
-    used = data != 0
-    data, columns, rows = data[used], columns[used], rows[used]
-    at_low, at_high = data * lower[columns], data * upper[columns]
-    size = matrix.shape[0]
-    lowest: Vector = np.bincount(rows, np.minimum(at_low, at_high), size).astype(np.float64)
-    highest: Vector = np.bincount(rows, np.maximum(at_low, at_high), size).astype(np.float64)
-    return lowest, highest
-
-
-def _spans(shapes: list[tuple[str, tuple[int, ...]]]) -> tuple[Span, ...]:
-    spans, start = [], 0
-    for name, shape in shapes:
-        span = Span(name, start, shape)
-        spans.append(span)
-        start += span.size
-    return tuple(spans)
-
-
-def _flatten(expression: Expression, starts: dict[str, int], width: int) -> sp.csr_array:
-    """Put the per-block matrices side by side; a single block only shifts its column numbers."""
-    ordered = sorted(expression.terms, key=starts.__getitem__)
-    if not ordered:
-        return sp.csr_array((expression.size, width))
-    if len(ordered) == 1:
-        matrix = expression.terms[ordered[0]]
-        indices = matrix.indices + starts[ordered[0]]
-        return sp.csr_array((matrix.data, indices, matrix.indptr), shape=(expression.size, width))
-    shifted = [
-        sp.csr_array((m.data, m.indices + starts[name], m.indptr), shape=(expression.size, width))
-        for name, m in ((name, expression.terms[name]) for name in ordered)
-    ]
-    total: sp.csr_array = sum(shifted[1:], start=shifted[0])
-    return total
-
-
-def _stack(parts: list[sp.csr_array], width: int) -> sp.csr_array:
-    """Rows one below the other, filled in place (scipy's vstack goes through COO)."""
-    lengths = _join([np.diff(part.indptr) for part in parts]).astype(np.int64)
-    indptr = np.concatenate([[0], np.cumsum(lengths)])
-    stacked = sp.csr_array(
-        (
-            np.concatenate([part.data for part in parts]) if parts else np.empty(0),
-            np.concatenate([part.indices for part in parts]) if parts else np.empty(0, dtype=np.int32),
-            indptr,
-        ),
-        shape=(len(lengths), width),
-    )
-    stacked.eliminate_zeros()
-    return stacked
-
-
-def _join(parts: list[Vector]) -> Vector:
-    return np.concatenate(parts).astype(np.float64) if parts else np.empty(0)
