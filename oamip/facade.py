@@ -50,8 +50,8 @@ def prune(
 
     Args:
         model: a trained module; it is not changed.
-        data: arrays ``(x, y)``, tensors, a Dataset, a DataLoader or an `oamip.data.Data`; see `oamip.data.as_data` for
-            which part scores, trains and reports.
+        data: arrays ``(x, y)``, tensors, a Dataset, a DataLoader, a mapping of ``train``, ``score`` and ``test`` to any
+            of these, or an `oamip.Data`; see `oamip.data.as_data` for which part scores, trains and reports.
         budget: how much to keep, as `Budget` or text: ``units=0.5``, ``units=0.5/layer``, ``params=0.7``, ``macs=0.5``.
         threshold: instead of a budget, remove units whose score is below it (the paper's τ).
         scoring: a `Scoring`, or the name of a formulation or baseline.

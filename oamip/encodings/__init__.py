@@ -16,6 +16,6 @@ the others) and returns the expression of the activation. It knows no gate and n
 
 from oamip.encodings.base import Encoding
 from oamip.encodings.bigm import BigM
-from oamip.encodings.registry import find_encoding
+from oamip.encodings.named import find_encoding
 
 __all__ = ["BigM", "Encoding", "find_encoding"]

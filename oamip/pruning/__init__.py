@@ -8,7 +8,7 @@
 * `refit` (with `moments`): least squares of the layers behind a removal;
 * `finetune`: a few epochs of training;
 * `baselines`: simple scores to compare with;
-* `measure` and `report`: numbers, and what they mean in words.
+* `measure` and `bench`: quality, size, and times taken in turns; `report` and `wording`: what they mean in words.
 
 Nothing here imports a solver: `Pruning` is given ``solve``.
 """

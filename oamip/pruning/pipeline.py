@@ -206,7 +206,7 @@ class Pruning:
         """Pick the units that stay.
 
         Raises:
-            BudgetError: neither or both of budget and threshold are given, or nothing would be removed.
+            BudgetError: neither or both of budget and threshold are given, or they cannot be met.
         """
         if isinstance(scores, Decision):
             return scores
@@ -255,10 +255,10 @@ class Pruning:
         if epochs:
             self._finetune(small, epochs, learning_rate)
             bench.add(name, "fine-tuned", small, self._left(decision))
-        heard = self._hear((scoring or Scoring()).samples, self._importance(importance)) if baselines else None
+        if baselines:
+            x, y = self._hear((scoring or Scoring()).samples, self._importance(importance))
         for simple in baselines:
-            assert heard is not None
-            theirs = self._baseline(simple, *heard)
+            theirs = self._baseline(simple, x, y)
             if budget is not None:
                 other = select(theirs, self.groups, budget, self.scope)
             else:

@@ -7,7 +7,6 @@ Strangers register theirs under the entry-point group ``oamip.formulations``.
 
 from __future__ import annotations
 
-import importlib.metadata
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
@@ -22,6 +21,7 @@ from oamip.formulations.importance_procedures import ImportanceByClass, Importan
 from oamip.formulations.protocol import Formulation, Procedure
 from oamip.network import Convolution, Groups
 from oamip.network.nodes import Affine
+from oamip.plugins import load as load_plugin
 from oamip.pruning.baselines import BASELINES
 from oamip.solution import Solve
 
@@ -87,13 +87,8 @@ def find_formulation(name: str) -> Make:
     Raises:
         InputError: there is none; new entry points need a reinstall.
     """
-    found = {entry.name: entry for entry in importlib.metadata.entry_points(group="oamip.formulations")}
-    if name not in found:
-        raise InputError(
-            f"no formulation '{name}'; there are {', '.join(sorted(found)) or 'none'}, and the baselines "
-            f"{', '.join(BASELINES)} (a package that adds one must be installed again after its entry points change)"
-        )
-    make: Make = found[name].load()
+    baselines = f", and the baselines {', '.join(BASELINES)}"
+    make: Make = load_plugin("oamip.formulations", name, "formulation", besides=baselines)
     return make
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from importlib import metadata
 from typing import Any
 
-from oamip.errors import InputError, MissingDependency
+from oamip.errors import MissingDependency
+from oamip.plugins import entries
+from oamip.plugins import load as load_plugin
 from oamip.solving.backend import Backend
 from oamip.solving.driver import Driver
 
@@ -34,12 +35,12 @@ class Pair:
 
 def backend_names() -> tuple[str, ...]:
     """Names of all registered backends."""
-    return tuple(sorted(_entries("oamip.backends")))
+    return tuple(sorted(entries("oamip.backends")))
 
 
 def driver_names() -> tuple[str, ...]:
     """Names of all registered drivers."""
-    return tuple(sorted(_entries("oamip.drivers")))
+    return tuple(sorted(entries("oamip.drivers")))
 
 
 def find_backend(backend: str | Backend) -> Backend:
@@ -99,20 +100,8 @@ def _pair(language: str, backend: Backend | None, solver: str, driver: Driver | 
     return Pair(language, language_version, solver, solver_version, abilities, " && ".join(missing))
 
 
-@cache
-def _entries(group: str) -> dict[str, metadata.EntryPoint]:
-    return {entry.name: entry for entry in metadata.entry_points(group=group)}
-
-
 def _load(group: str, name: str, kind: str) -> Any:
-    entries = _entries(group)
-    if name not in entries:
-        known = ", ".join(sorted(entries)) or "none"
-        raise InputError(
-            f"unknown {kind} '{name}'; known are: {known}. A newly written one is found once the package that declares "
-            f"it as an entry point of '{group}' has been installed again (pip install -e .)"
-        )
-    return entries[name].load()()
+    return load_plugin(group, name, kind)()
 
 
 def _attempt(load: Callable[..., Any], *arguments: str) -> Any:

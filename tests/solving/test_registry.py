@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from oamip import plugins as plugins_module
 from oamip.errors import InputError, MissingDependency
 from oamip.options import Options
 from oamip.program import Program, StandardForm
@@ -52,7 +53,7 @@ def test_overview_has_every_pair_with_versions_and_abilities() -> None:
 
 @pytest.mark.parametrize("find", [find_backend, find_driver])
 def test_unknown_names_are_answered_with_the_known_ones(find: object) -> None:
-    with pytest.raises(InputError, match=r"unknown .* 'nope'; known are: .*(matrix|highs).*pip install -e"):
+    with pytest.raises(InputError, match=r"no (backend|solver) 'nope'; there are .*(matrix|highs).*pip install -e"):
         find("nope")  # type: ignore[operator]
 
 
@@ -71,12 +72,13 @@ def test_a_missing_package_is_told_with_the_command(monkeypatch: pytest.MonkeyPa
         def load(self) -> type[Absent]:
             return Absent
 
-    known = registry_module._entries
-    monkeypatch.setattr(
-        registry_module,
-        "_entries",
-        lambda group: {**known(group), "absent": Entry()} if group == "oamip.drivers" else known(group),
-    )
+    known = plugins_module.entries
+
+    def more(group: str) -> dict[str, object]:
+        return {**known(group), "absent": Entry()} if group == "oamip.drivers" else dict(known(group))
+
+    monkeypatch.setattr(plugins_module, "entries", more)
+    monkeypatch.setattr(registry_module, "entries", more)
     with pytest.raises(MissingDependency, match=r"solver 'absent' needs .*: pip install no-such-distribution"):
         find_driver("absent")
     row = next(row for row in overview() if row.solver == "absent")

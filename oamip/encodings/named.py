@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-
 from oamip.encodings.base import Encoding
-from oamip.errors import InputError
+from oamip.plugins import load as load_plugin
 
 __all__ = ["find_encoding"]
 
@@ -18,11 +16,5 @@ def find_encoding(encoding: str | Encoding) -> Encoding:
     """
     if not isinstance(encoding, str):
         return encoding
-    found = {entry.name: entry for entry in importlib.metadata.entry_points(group="oamip.encodings")}
-    if encoding not in found:
-        raise InputError(
-            f"no encoding '{encoding}'; there are {', '.join(sorted(found)) or 'none'} "
-            "(a package that adds one must be installed again after its entry points change)"
-        )
-    made: Encoding = found[encoding].load()()
+    made: Encoding = load_plugin("oamip.encodings", encoding, "encoding")()
     return made
