@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -19,13 +18,17 @@ __all__ = ["Options", "Progress"]
 
 @dataclass(frozen=True)
 class Progress:
-    """What a running solve tells: seconds since its start, best objective and bound so far (NaN when none)."""
+    """What a running solve tells: seconds since its start, best objective and bound so far (NaN when none).
+
+    ``x`` is the best point that the solver claims so far (one value per column), where it tells of points on the way.
+    """
 
     seconds: float
     objective: float
     bound: float
     nodes: int
     message: str = ""
+    x: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ class Options:
     stop_at_objective: float | None = None
     stop_at_bound: float | None = None
     progress: Callable[[Progress], bool | None] | None = None
-    raw: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    raw: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("time_limit", "gap_relative", "gap_absolute", "feasibility", "integrality"):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pyomo.common.gc_manager import PauseGC
 
 from oamip.errors import InputError
-from oamip.program import CompiledEpigraph, Program, StandardForm
+from oamip.program import StandardForm
 from oamip.solving.backend import Built
 from oamip_pyomo.columns import columns_of, limits
 from oamip_pyomo.linear import LinearReader
@@ -64,7 +64,7 @@ def compile_model(built: Built) -> StandardForm:
         sense=sense,
         columns=columns.spans,
         rows=rows.spans,
-        epigraphs=_epigraphs(built.program, width),
+        **built.program.atoms(width),  # the user's own columns, which come last, have no part in them
     )
 
 
@@ -88,18 +88,3 @@ def _objective(model: Any, read: LinearReader, width: int) -> tuple[Vector, floa
     cost = np.zeros(width)
     cost[np.array(found.columns)] = found.coefficients
     return cost, found.constant, "min" if objective.sense == pyo.minimize else "max"
-
-
-def _epigraphs(program: Program, width: int) -> tuple[CompiledEpigraph, ...]:
-    """The program's epigraphs; the user's own columns, which come last, have no part in them."""
-    return tuple(
-        CompiledEpigraph(
-            epigraph.name,
-            epigraph.function,
-            program.flatten(epigraph.argument, width),
-            epigraph.argument.constant,
-            program.flatten(epigraph.bound, width),
-            epigraph.bound.constant,
-        )
-        for epigraph in program.epigraphs.values()
-    )

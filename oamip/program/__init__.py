@@ -1,4 +1,4 @@
-"""What the problem is: variables in named blocks, affine expressions on sparse matrices, rows, convex epigraphs.
+"""What the problem is: variables in named blocks, expressions on sparse matrices, rows, convex and logical atoms.
 
 A `Program` is written once, against arrays, and knows no network, no modelling language and no solver:
 
@@ -16,18 +16,25 @@ A `Program` is written once, against arrays, and knows no network, no modelling 
 
 from oamip.program.check import Verdict, check
 from oamip.program.expression import Expression, Rows, concatenate, constant
-from oamip.program.form import CompiledEpigraph, Span, StandardForm
-from oamip.program.functions import ConvexFunction, LogSumExp, SumSquares
-from oamip.program.program import Block, Domain, Epigraph, Program, RowBlock
+from oamip.program.form import Atoms, CompiledEpigraph, Span, StandardForm
+from oamip.program.functions import ConvexFunction, LogSumExp, Perspective, SumSquares
+from oamip.program.logic import CompiledIndicator, CompiledSOS1
+from oamip.program.program import SOS1, Block, Domain, Epigraph, Indicator, Program, RowBlock
 
 __all__ = [
+    "SOS1",
+    "Atoms",
     "Block",
     "CompiledEpigraph",
+    "CompiledIndicator",
+    "CompiledSOS1",
     "ConvexFunction",
     "Domain",
     "Epigraph",
     "Expression",
+    "Indicator",
     "LogSumExp",
+    "Perspective",
     "Program",
     "RowBlock",
     "Rows",

@@ -26,20 +26,21 @@ TOLERANCE = 1e-6
 class Verdict:
     """The largest violations, relative to what is allowed for, and the name of the worst place.
 
-    All four are scaled so that ``≤ tolerance`` means satisfied; ``worst`` is empty when nothing is violated at all.
+    All five are scaled so that ``≤ tolerance`` means satisfied; ``worst`` is empty when nothing is violated at all.
     """
 
     rows: float
     bounds: float
     integers: float
     epigraphs: float
+    logic: float
     worst: str
     tolerance: float
 
     @property
     def violation(self) -> float:
-        """The largest of the four."""
-        return max(self.rows, self.bounds, self.integers, self.epigraphs)
+        """The largest of the five; ``logic`` is that of indicators and SOS1 sets."""
+        return max(self.rows, self.bounds, self.integers, self.epigraphs, self.logic)
 
     @property
     def accepted(self) -> bool:
@@ -53,30 +54,38 @@ def check(form: StandardForm, x: Vector, *, tolerance: float = TOLERANCE, integr
     ``integrality`` is the largest distance from an integer that counts as integer; it is scaled onto ``tolerance``.
     """
     if x.shape != form.cost.shape or not np.isfinite(x).all():
-        return Verdict(np.inf, np.inf, np.inf, np.inf, "a value that is not finite", tolerance)
+        return Verdict(np.inf, np.inf, np.inf, np.inf, np.inf, "a value that is not finite", tolerance)
     activity, scale = form.A @ x, np.maximum(1.0, abs(form.A) @ np.abs(x))
     excess = {
         "row": np.maximum(form.row_lower - activity, activity - form.row_upper) / scale,
         "column": np.maximum(form.column_lower - x, x - form.column_upper) / np.maximum(1.0, np.abs(x)),
         "integer": np.where(form.integer, np.abs(x - np.round(x)), 0.0) * (tolerance / integrality),
     }
-    curved = {}
+    curved, logical = {}, {}
     for epigraph in form.epigraphs:
         size = np.maximum(1.0, abs(epigraph.T) @ np.abs(x) + np.abs(epigraph.arguments(x)).max(axis=1))
-        curved[epigraph.name] = epigraph.excess(x) / size
+        curved[f"epigraph {epigraph.name}"] = epigraph.excess(x) / size
+    for indicator in form.indicators:
+        logical[f"indicator {indicator.name}"] = indicator.excess(x) / np.maximum(1.0, abs(indicator.R) @ np.abs(x))
+    for sos1 in form.sos1:
+        logical[f"SOS1 set {sos1.name}"] = sos1.excess(x) / np.maximum(1.0, np.abs(x[sos1.members]).max(axis=1))
     largest = {kind: float(values.max(initial=0.0)) for kind, values in excess.items()}
-    epigraphs = max((float(values.max(initial=0.0)) for values in curved.values()), default=0.0)
     return Verdict(
         largest["row"],
         largest["column"],
         largest["integer"],
-        epigraphs,
-        _worst(form, excess, curved),
+        _largest(curved),
+        _largest(logical),
+        _worst(form, excess, curved | logical),
         tolerance,
     )
 
 
-def _worst(form: StandardForm, excess: dict[str, Vector], curved: dict[str, Vector]) -> str:
+def _largest(violations: dict[str, Vector]) -> float:
+    return max((float(values.max(initial=0.0)) for values in violations.values()), default=0.0)
+
+
+def _worst(form: StandardForm, excess: dict[str, Vector], atoms: dict[str, Vector]) -> str:
     best, place = 0.0, ""
     for kind, values in excess.items():
         if values.size and values.max() > best:
@@ -84,7 +93,7 @@ def _worst(form: StandardForm, excess: dict[str, Vector], curved: dict[str, Vect
             best = float(values[position])
             name = form.row_name(position) if kind == "row" else form.column_name(position)
             place = f"{kind} {name}"
-    for name, values in curved.items():
+    for name, values in atoms.items():
         if values.size and values.max() > best:
-            best, place = float(values.max()), f"epigraph {name}[{int(values.argmax())}]"
+            best, place = float(values.max()), f"{name}[{int(values.argmax())}]"
     return place

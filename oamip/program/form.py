@@ -2,7 +2,9 @@
 
 min or max  cᵀx + c₀
 s.t.        row_lower ≤ A x ≤ row_upper,   column_lower ≤ x ≤ column_upper,   x_j integer for j in `integer`
-            f(B x + b) ≤ T x + t           for every compiled epigraph
+            f(B x + b) ≤ T x + t                for every compiled epigraph
+            x_j = 1 ⇒ lower ≤ R x ≤ upper       for every compiled indicator (or x_j = 0)
+            one of x_S at most is not zero      for every compiled SOS1 set
 """
 
 from __future__ import annotations
@@ -11,15 +13,16 @@ import bisect
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, TypedDict
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from oamip.program.functions import ConvexFunction
+from oamip.program.logic import CompiledIndicator, CompiledSOS1
 
-__all__ = ["CompiledEpigraph", "Span", "StandardForm"]
+__all__ = ["Atoms", "CompiledEpigraph", "Span", "StandardForm"]
 
 Vector: TypeAlias = NDArray[np.float64]
 
@@ -89,9 +92,17 @@ class CompiledEpigraph:
         return rows, right
 
 
+class Atoms(TypedDict):
+    """The fields of a standard form that are no rows: ``StandardForm(..., **program.atoms(width))``."""
+
+    epigraphs: tuple[CompiledEpigraph, ...]
+    indicators: tuple[CompiledIndicator, ...]
+    sos1: tuple[CompiledSOS1, ...]
+
+
 @dataclass(frozen=True)
 class StandardForm:
-    """A mixed-integer program with convex epigraphs, in arrays. Infinite bounds are ``±inf``; A is CSR.
+    """A mixed-integer program with convex and logical atoms, in arrays. Infinite bounds are ``±inf``; A is CSR.
 
     ``columns`` and ``rows`` name runs of columns and rows, so that a message can say ``score[3]`` and not ``x17``.
     """
@@ -108,6 +119,14 @@ class StandardForm:
     columns: tuple[Span, ...]
     rows: tuple[Span, ...]
     epigraphs: tuple[CompiledEpigraph, ...] = ()
+    indicators: tuple[CompiledIndicator, ...] = ()
+    sos1: tuple[CompiledSOS1, ...] = ()
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """Kinds of the atoms that it has: ``indicator``, ``sos1``, and names of convex functions."""
+        logical = {kind for kind, atoms in (("indicator", self.indicators), ("sos1", self.sos1)) if atoms}
+        return frozenset(logical | {epigraph.function.name for epigraph in self.epigraphs})
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -7,6 +7,7 @@ form (`Program.compile`) is what every backend must agree with.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
@@ -17,10 +18,11 @@ from numpy.typing import ArrayLike, NDArray
 from oamip.errors import InputError
 from oamip.program.assembly import flatten, interval_product, join, spans, stack
 from oamip.program.expression import Expression, Rows, constant
-from oamip.program.form import CompiledEpigraph, Span, StandardForm
+from oamip.program.form import Atoms, CompiledEpigraph, Span, StandardForm
 from oamip.program.functions import ConvexFunction
+from oamip.program.logic import CompiledIndicator, CompiledSOS1
 
-__all__ = ["Block", "Domain", "Epigraph", "Program", "RowBlock"]
+__all__ = ["SOS1", "Block", "Domain", "Epigraph", "Indicator", "Program", "RowBlock"]
 
 Vector: TypeAlias = NDArray[np.float64]
 Domain: TypeAlias = Literal["continuous", "integer", "binary"]
@@ -67,8 +69,30 @@ class Epigraph:
     bound: Expression
 
 
+@dataclass(frozen=True)
+class Indicator:
+    """``switch[i] = on[i]  ⇒  lower[i] ≤ expression[i] ≤ upper[i]``; it lies in [lowest, highest] anyway."""
+
+    name: str
+    switch: Expression
+    on: NDArray[np.bool_]
+    expression: Expression
+    lower: Vector
+    upper: Vector
+    lowest: Vector
+    highest: Vector
+
+
+@dataclass(frozen=True)
+class SOS1:
+    """Of the variables in each row of ``members`` (n, k), one at most is not zero."""
+
+    name: str
+    members: Expression
+
+
 class Program:
-    """Collects variables, rows and epigraphs in the order in which they are declared.
+    """Collects variables, rows and atoms in the order in which they are declared.
 
     Example:
         >>> program = Program("knapsack")
@@ -84,6 +108,8 @@ class Program:
         self.blocks: dict[str, Block] = {}
         self.rows: dict[str, RowBlock] = {}
         self.epigraphs: dict[str, Epigraph] = {}
+        self.indicators: dict[str, Indicator] = {}
+        self.sets: dict[str, SOS1] = {}
         self.sense: Literal["min", "max"] = "min"
         self.objective: Expression = constant(0.0)
 
@@ -162,6 +188,56 @@ class Program:
         self._check_blocks(name, bound)
         self.epigraphs[name] = Epigraph(name, function, argument, bound)
 
+    def indicator(
+        self,
+        name: str,
+        switch: Expression,
+        rows: Rows,
+        *,
+        on: ArrayLike = True,
+        activity: tuple[ArrayLike, ArrayLike] = (-np.inf, np.inf),
+    ) -> None:
+        """Add rows of which the i-th must hold where ``switch[i]`` is ``on[i]`` (1 by default).
+
+        Args:
+            name: of the atom.
+            switch: binary variables, as many as there are rows.
+            rows: made by comparing expressions, as for `add`.
+            on: the values of the switches at which the rows hold; one for all, or one each.
+            activity: least and largest value of the rows' expression, where more is known than the bounds of the
+                variables say (from CROWN, say). A solver without indicators gets a big-M of exactly that size.
+
+        Raises:
+            InputError: the name is taken, a switch is no binary variable, or their number is not that of the rows.
+        """
+        self._check_name(name, self.indicators, "indicator")
+        self._check_blocks(name, rows.expression)
+        flat = switch.reshape(-1)
+        self._check_picks(name, flat, binary=True)
+        size = rows.expression.size
+        if flat.size != size:
+            raise InputError(f"indicator '{name}' has {flat.size} switches for {size} rows; give one for each")
+        at = np.broadcast_to(np.asarray(on, dtype=np.bool_), (size,)).copy()
+        lowest, highest = self.activity(rows.expression)
+        known = [
+            np.broadcast_to(np.asarray(side, dtype=np.float64), rows.expression.shape).ravel() for side in activity
+        ]
+        lowest, highest = np.maximum(lowest, known[0]), np.minimum(highest, known[1])
+        flat_rows = rows.expression.reshape(-1)
+        self.indicators[name] = Indicator(name, flat, at, flat_rows, rows.lower, rows.upper, lowest, highest)
+
+    def sos1(self, name: str, members: Expression) -> None:
+        """Of the variables in each row of ``members`` (n, k), let one at most be different from zero.
+
+        Raises:
+            InputError: the name is taken, the shape is not (n, k), or an entry is not one plain variable.
+        """
+        self._check_name(name, self.sets, "SOS1 set")
+        if len(members.shape) != 2:
+            raise InputError(f"SOS1 set '{name}' has shape {members.shape}; want (sets, members of each)")
+        self._check_picks(name, members.reshape(-1), binary=False)
+        self.sets[name] = SOS1(name, members)
+
     def minimize(self, objective: Expression) -> None:
         """Set a one-entry expression as the objective to minimise."""
         self._set_objective("min", objective)
@@ -213,16 +289,38 @@ class Program:
             sense=self.sense,
             columns=columns,
             rows=rows,
+            **self.atoms(width),
+        )
+
+    def atoms(self, width: int | None = None) -> Atoms:
+        """Epigraphs, indicators and sets, compiled over ``width`` columns (more than ours when users added theirs)."""
+        return Atoms(
             epigraphs=tuple(
                 CompiledEpigraph(
                     e.name,
                     e.function,
-                    flatten(e.argument, starts, width),
+                    self.flatten(e.argument, width),
                     e.argument.constant,
-                    flatten(e.bound, starts, width),
+                    self.flatten(e.bound, width),
                     e.bound.constant,
                 )
                 for e in self.epigraphs.values()
+            ),
+            indicators=tuple(
+                CompiledIndicator(
+                    e.name,
+                    self._picked(e.switch),
+                    e.on,
+                    self.flatten(e.expression, width),
+                    e.lower - e.expression.constant,
+                    e.upper - e.expression.constant,
+                    e.lowest - e.expression.constant,
+                    e.highest - e.expression.constant,
+                )
+                for e in self.indicators.values()
+            ),
+            sos1=tuple(
+                CompiledSOS1(s.name, self._picked(s.members).reshape(s.members.shape)) for s in self.sets.values()
             ),
         )
 
@@ -260,9 +358,26 @@ class Program:
         result: NDArray[np.bool_] = counts == 1
         return result
 
-    def _check_name(
-        self, name: str, taken: dict[str, Block] | dict[str, RowBlock] | dict[str, Epigraph], kind: str
-    ) -> None:
+    def _picked(self, expression: Expression) -> NDArray[np.intp]:
+        """The column numbers of an expression whose every entry is one plain variable."""
+        columns: NDArray[np.intp] = self.flatten(expression.reshape(-1)).indices.astype(np.intp)
+        return columns
+
+    def _check_picks(self, name: str, expression: Expression, *, binary: bool) -> None:
+        self._check_blocks(name, expression)
+        entries = np.zeros(expression.size, dtype=np.intp)
+        plain = expression.constant == 0
+        for block, matrix in expression.terms.items():
+            rows = np.repeat(np.arange(expression.size), np.diff(matrix.indptr))
+            entries += np.bincount(rows, minlength=expression.size)
+            plain[rows[matrix.data != 1]] = False
+            if binary and matrix.nnz and self.blocks[block].domain != "binary":
+                raise InputError(f"'{name}': the switches in '{block}' are not binary variables")
+        wrong = np.flatnonzero(~plain | (entries != 1))
+        if wrong.size:
+            raise InputError(f"'{name}': entry {wrong[0]} is an expression; name a variable, and tie it by a row")
+
+    def _check_name(self, name: str, taken: Mapping[str, object], kind: str) -> None:
         if not _IDENTIFIER.fullmatch(name):
             raise InputError(f"{kind} '{name}': a name must match [a-z][a-z0-9_]*")
         if name in taken:

@@ -20,7 +20,8 @@ class Support:
     Args:
         distribution: the distribution that must be installed, whose version is reported.
         install: the exact command that installs it.
-        functions: names of the convex functions that it takes as they are; others go through the cut loop.
+        atoms: kinds of atoms that it takes as they are: ``indicator``, ``sos1``, names of convex functions. Others are
+            bridged (`oamip.program.bridges`) or go through the cut loop.
         integer: integer columns.
         start: a first point (`Options.start`).
         gap: a relative and an absolute gap at which to stop.
@@ -32,7 +33,7 @@ class Support:
 
     distribution: str
     install: str
-    functions: frozenset[str] = frozenset()
+    atoms: frozenset[str] = frozenset()
     integer: bool = True
     start: bool = False
     gap: bool = False
@@ -48,7 +49,8 @@ class Support:
     @property
     def abilities(self) -> tuple[str, ...]:
         """Names of all that it can do."""
-        return tuple(f.name for f in fields(self) if getattr(self, f.name) is True)
+        flags = [field.name for field in fields(self) if getattr(self, field.name) is True]
+        return (*flags, *sorted(self.atoms))
 
 
 @runtime_checkable
@@ -63,7 +65,7 @@ class Driver(Protocol):
     support: Support
 
     def open(self, form: StandardForm, options: Options) -> Session:
-        """A session on the linear part of a form; epigraphs that are not among its functions are left out.
+        """A session on a form; atoms that are not among `Support.atoms` are never in it.
 
         Raises:
             InputError: a raw option that the solver does not know, or a value that it does not take.

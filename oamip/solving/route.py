@@ -24,7 +24,7 @@ def route(form: StandardForm, driver: Driver, options: Options) -> tuple[Outcome
     if integer and not support.integer:
         count = int(form.integer.sum())
         raise InputError(f"solver '{driver.name}' takes no integers and the program has {count}; name another solver")
-    if all(epigraph.function.name in support.functions for epigraph in form.epigraphs):
+    if all(epigraph.function.name in support.atoms for epigraph in form.epigraphs):
         with driver.open(form, options) as session:
             outcome, rounds = session.solve(), 1
         missing = unsupported(support, options, integer=integer)

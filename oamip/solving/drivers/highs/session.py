@@ -16,9 +16,10 @@ from oamip.options import Options
 from oamip.program import StandardForm
 from oamip.solution import Reason
 from oamip.solving.drivers.highs.settings import apply
-from oamip.solving.drivers.highs.watch import Watch
+from oamip.solving.drivers.highs.watch import run_watched
 from oamip.solving.outcome import Outcome, no_bound
 from oamip.solving.session import Session
+from oamip.solving.watch import Watch
 
 __all__ = ["HighsSession"]
 
@@ -132,12 +133,12 @@ class HighsSession(Session):
         integer = bool(form.integer.any())
         warnings = list(apply(self._highs, options, integer=integer))
         warnings += self._give_start(options.start, integer=integer)
-        watch = Watch(self._highs, options, minimise=form.sense == "min", log_to=self._log_to)
-        status = watch.run()
+        watch: Watch[Any] = Watch(options, minimise=form.sense == "min", log_to=self._log_to)
+        status = run_watched(self._highs, watch)
         if self._highs.getModelStatus() == Status.kUnknown and not integer:
             # A warm basis may end with dual infeasibilities that HiGHS itself disowns; a cold start seldom does.
             self.restart()
-            status = watch.run()
+            status = run_watched(self._highs, watch)
         claim, ended = self._read(watch, integer=integer), self._highs.getModelStatus()
         if ended == Status.kUnboundedOrInfeasible or (ended == Status.kUnbounded and integer):
             claim["reason"] = self._unbounded_or_infeasible(options, began, integer=integer)
@@ -155,7 +156,7 @@ class HighsSession(Session):
         status = self._highs.setSolution(known.size, known, np.asarray(start, dtype=np.float64)[known])
         return ["option start: HiGHS refused it"] if status == highspy.HighsStatus.kError else []
 
-    def _read(self, watch: Watch, *, integer: bool) -> dict[str, Any]:
+    def _read(self, watch: Watch[Any], *, integer: bool) -> dict[str, Any]:
         """The claim of the last run. ``col_value`` is junk unless the status of the primal solution says feasible."""
         info, solution = self._highs.getInfo(), self._highs.getSolution()
         status = self._highs.getModelStatus()
@@ -180,8 +181,8 @@ class HighsSession(Session):
         try:
             left = options.with_(time_limit=max(0.0, options.time_limit - (time.perf_counter() - began)))
             apply(self._highs, left, integer=integer)
-            watch = Watch(self._highs, left, minimise=True, log_to=self._log_to)
-            watch.run()
+            watch: Watch[Any] = Watch(left, minimise=True, log_to=self._log_to)
+            run_watched(self._highs, watch)
             reason: Reason = self._read(watch, integer=integer)["reason"]
         finally:
             self._pass_cost(self._form.cost, self._form.constant)
