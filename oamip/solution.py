@@ -7,9 +7,9 @@ Two questions are kept apart: why the solver stopped (`Reason`) and what we hold
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from oamip.errors import InfeasibleProgram, SolveError
 from oamip.options import Options
 from oamip.program import Expression, Program, Verdict
+from oamip.program.bridges import Step
 
-__all__ = ["Held", "Reason", "Seconds", "Solution", "Solve", "relative_gap"]
+__all__ = ["Held", "Reason", "Seconds", "Solution", "Solve", "SolveMany", "relative_gap", "solve_all"]
 
 Vector: TypeAlias = NDArray[np.float64]
 Reason: TypeAlias = Literal[
@@ -76,6 +77,7 @@ class Solution:
         objective: recomputed by us in the program's sense, constant included; NaN when nothing is held.
         bound: best proven bound in the program's sense, ``±inf`` when there is none.
         verdict: our check of the point, ``None`` when nothing is held.
+        bridges: how each atom of the program reached the solver, and what that added.
         clash: when infeasible, names of row blocks that cannot hold together (may be empty).
         warnings: what the solver could not do, by name; never silence.
     """
@@ -95,6 +97,7 @@ class Solution:
     columns: int = 0
     nonzeros: int = 0
     verdict: Verdict | None = None
+    bridges: tuple[Step, ...] = ()
     clash: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     log: str = field(default="", repr=False)
@@ -146,3 +149,21 @@ class Solve(Protocol):
     def __call__(self, program: Program, options: Options | None = None, /) -> Solution:
         """Solve a program and return its checked solution."""
         ...
+
+
+@runtime_checkable
+class SolveMany(Protocol):
+    """A `Solve` that can solve independent programs side by side."""
+
+    def many(self, programs: Iterable[Program], options: Options | None = None, /) -> Iterator[Solution]:
+        """The solutions, in the order of the programs."""
+        ...
+
+
+def solve_all(solve: Solve, programs: Iterable[Program], options: Options | None = None) -> Iterator[Solution]:
+    """Solve independent programs, side by side where ``solve`` can; solutions come in the order of the programs."""
+    if isinstance(solve, SolveMany):
+        yield from solve.many(programs, options)
+        return
+    for program in programs:
+        yield solve(program, options)

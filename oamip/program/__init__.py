@@ -14,12 +14,13 @@ A `Program` is written once, against arrays, and knows no network, no modelling 
     ((5, 6), 'demand[2]', 'ship[1,2]')
 """
 
+from oamip.program.blocks import SOS1, Block, Domain, Epigraph, Indicator, RowBlock
 from oamip.program.check import Verdict, check
 from oamip.program.expression import Expression, Rows, concatenate, constant
 from oamip.program.form import Atoms, CompiledEpigraph, Span, StandardForm
 from oamip.program.functions import ConvexFunction, LogSumExp, Perspective, SumSquares
 from oamip.program.logic import CompiledIndicator, CompiledSOS1
-from oamip.program.program import SOS1, Block, Domain, Epigraph, Indicator, Program, RowBlock
+from oamip.program.program import Program
 
 __all__ = [
     "SOS1",

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
 import numpy as np
@@ -17,78 +16,17 @@ from numpy.typing import ArrayLike, NDArray
 
 from oamip.errors import InputError
 from oamip.program.assembly import flatten, interval_product, join, spans, stack
+from oamip.program.blocks import SOS1, Block, Domain, Epigraph, Indicator, RowBlock
 from oamip.program.expression import Expression, Rows, constant
 from oamip.program.form import Atoms, CompiledEpigraph, Span, StandardForm
 from oamip.program.functions import ConvexFunction
 from oamip.program.logic import CompiledIndicator, CompiledSOS1
 
-__all__ = ["SOS1", "Block", "Domain", "Epigraph", "Indicator", "Program", "RowBlock"]
+__all__ = ["Program"]
 
 Vector: TypeAlias = NDArray[np.float64]
-Domain: TypeAlias = Literal["continuous", "integer", "binary"]
 
 _IDENTIFIER = re.compile(r"[a-z][a-z0-9_]*")
-
-
-class Block(Expression):
-    """A named array of variables; used in arithmetic it is the expression that picks them.
-
-    ``lower`` and ``upper`` are flat arrays of bounds; ``label`` says where the block comes from (a module path).
-    """
-
-    __slots__ = ("domain", "label", "lower", "name", "upper")
-
-    def __init__(
-        self, name: str, shape: tuple[int, ...], lower: Vector, upper: Vector, domain: Domain, label: str
-    ) -> None:
-        size = lower.size
-        super().__init__({name: sp.eye_array(size, format="csr")}, np.zeros(size), shape)
-        self.name, self.lower, self.upper, self.domain, self.label = name, lower, upper, domain, label
-
-    def __repr__(self) -> str:
-        return f"Block({self.name!r}, shape={self.shape}, {self.domain})"
-
-
-@dataclass(frozen=True)
-class RowBlock:
-    """Named rows ``lower ≤ expression ≤ upper``."""
-
-    name: str
-    expression: Expression
-    lower: Vector
-    upper: Vector
-
-
-@dataclass(frozen=True)
-class Epigraph:
-    """``function(argument[i, :]) ≤ bound[i]`` for each of n rows; ``argument`` is (n, k) and ``bound`` is (n,)."""
-
-    name: str
-    function: ConvexFunction
-    argument: Expression
-    bound: Expression
-
-
-@dataclass(frozen=True)
-class Indicator:
-    """``switch[i] = on[i]  ⇒  lower[i] ≤ expression[i] ≤ upper[i]``; it lies in [lowest, highest] anyway."""
-
-    name: str
-    switch: Expression
-    on: NDArray[np.bool_]
-    expression: Expression
-    lower: Vector
-    upper: Vector
-    lowest: Vector
-    highest: Vector
-
-
-@dataclass(frozen=True)
-class SOS1:
-    """Of the variables in each row of ``members`` (n, k), one at most is not zero."""
-
-    name: str
-    members: Expression
 
 
 class Program:
@@ -204,8 +142,9 @@ class Program:
             switch: binary variables, as many as there are rows.
             rows: made by comparing expressions, as for `add`.
             on: the values of the switches at which the rows hold; one for all, or one each.
-            activity: least and largest value of the rows' expression, where more is known than the bounds of the
-                variables say (from CROWN, say). A solver without indicators gets a big-M of exactly that size.
+            activity: least and largest value of what varies in the rows (``a x`` in ``a x + 3 ≤ b``), where more is
+                known than the bounds of the variables say, from CROWN for example. A solver without indicators gets a
+                big-M of exactly that size.
 
         Raises:
             InputError: the name is taken, a switch is no binary variable, or their number is not that of the rows.
@@ -218,7 +157,7 @@ class Program:
         if flat.size != size:
             raise InputError(f"indicator '{name}' has {flat.size} switches for {size} rows; give one for each")
         at = np.broadcast_to(np.asarray(on, dtype=np.bool_), (size,)).copy()
-        lowest, highest = self.activity(rows.expression)
+        lowest, highest = (side - rows.expression.constant for side in self.activity(rows.expression))
         known = [
             np.broadcast_to(np.asarray(side, dtype=np.float64), rows.expression.shape).ravel() for side in activity
         ]
@@ -314,8 +253,8 @@ class Program:
                     self.flatten(e.expression, width),
                     e.lower - e.expression.constant,
                     e.upper - e.expression.constant,
-                    e.lowest - e.expression.constant,
-                    e.highest - e.expression.constant,
+                    e.lowest,
+                    e.highest,
                 )
                 for e in self.indicators.values()
             ),

@@ -24,24 +24,27 @@ Files, in the order in which data passes: `backend`, `registry`, `solve`, `route
 `cutloop` with `master`, `incumbent` and `epigraphs`; `judge`, `infeasible`; `export` writes an MPS file instead.
 """
 
-from oamip.solving.backend import Backend, Built
+from oamip.solving.backend import Backend, Built, NativeBackend
 from oamip.solving.cutloop import Refined, solve_with_cuts
 from oamip.solving.driver import Driver, Support
 from oamip.solving.export import Exported, export
 from oamip.solving.outcome import Outcome
 from oamip.solving.registry import Pair, backend_names, driver_names, find_backend, find_driver, overview
 from oamip.solving.session import Session
-from oamip.solving.solve import solve, solve_built, solver_for
+from oamip.solving.solve import solve, solve_built, solve_form
+from oamip.solving.solver import Solver, solver_for, workers
 
 __all__ = [
     "Backend",
     "Built",
     "Driver",
     "Exported",
+    "NativeBackend",
     "Outcome",
     "Pair",
     "Refined",
     "Session",
+    "Solver",
     "Support",
     "backend_names",
     "driver_names",
@@ -51,6 +54,8 @@ __all__ = [
     "overview",
     "solve",
     "solve_built",
+    "solve_form",
     "solve_with_cuts",
     "solver_for",
+    "workers",
 ]

@@ -13,9 +13,11 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from oamip.options import Options
 from oamip.program import Program, StandardForm
+from oamip.solving.outcome import Outcome
 
-__all__ = ["Backend", "Built"]
+__all__ = ["Backend", "Built", "NativeBackend"]
 
 Vector: TypeAlias = NDArray[np.float64]
 
@@ -71,4 +73,28 @@ class Backend(Protocol):
 
     def load(self, built: Built, values: Mapping[str, Vector]) -> None:
         """Put an answer (span name to array) back into the native variables, where users of the language look."""
+        ...
+
+
+@runtime_checkable
+class NativeBackend(Backend, Protocol):
+    """A language that brings solvers of its own, reached by ``route="native"``: conic ones, say.
+
+    Attributes:
+        proven_by: names of the solvers whose claim of optimality, with a bound, our tests have pinned; what any other
+            claims counts as feasible at most.
+    """
+
+    proven_by: frozenset[str]
+
+    def native_solvers(self) -> tuple[str, ...]:
+        """Names of those that are installed."""
+        ...
+
+    def solve_native(self, built: Built, solver: str, options: Options) -> Outcome:
+        """Let the language solve its model as it stands; ``x`` in the order of the columns of `compile`.
+
+        Raises:
+            InputError: no such solver, or the model is not one that it takes.
+        """
         ...

@@ -82,6 +82,7 @@ class _Loop:
     def __init__(self, form: StandardForm, driver: Driver, options: Options, scale: float) -> None:
         self.form, self.options, self.scale = form, options, scale
         self.sign = 1.0 if form.sense == "min" else -1.0
+        self.logical = bool(form.indicators or form.sos1)  # a solver's own switches must stay integer
         self.epigraphs = Epigraphs(form)
         self.best = Incumbent(form, self.epigraphs)
         self.bound = -math.inf
@@ -97,6 +98,8 @@ class _Loop:
         master.add(*self.epigraphs.anchors(first=True))
         if not self.form.integer.any():
             return self._linear_rounds(self.best, self._asked)
+        if self.logical:
+            return self._integer_rounds()
         relaxed = Incumbent(replace(self.form, integer=np.zeros_like(self.form.integer)), self.epigraphs)
         master.relax()
         reason = self._linear_rounds(relaxed, lambda value: max(self._asked(value), ROUGH * abs(value)))
@@ -174,7 +177,7 @@ class _Loop:
     def _best_continuous_part(self, point: Point) -> int:
         """Fix the integers of ``point``, find the rest by linear rounds, and keep the tangents found on the way."""
         used = np.unique(np.concatenate([epigraph.B.indices for epigraph in self.epigraphs.all]))
-        if self.form.integer[used].all():
+        if self.logical or self.form.integer[used].all():
             return 0  # the integers alone decide every argument: the tangents at the point are exact already
         cuts, within = self.master.cuts, Incumbent(self.form, self.epigraphs)
         self.master.session.set_start(None)

@@ -16,7 +16,7 @@ __all__ = ["clash"]
 
 
 def clash(form: StandardForm, driver: Driver, options: Options, *, seconds: float) -> tuple[tuple[str, ...], bool]:
-    """Names of row blocks and epigraphs of which none can be left out of an infeasible form.
+    """Names of row blocks and atoms of which none can be left out of an infeasible form.
 
     Column bounds stay in force throughout; when they clash by themselves, the columns are named instead. The linear
     relaxation is filtered if it is infeasible already, since that is quicker.
@@ -28,7 +28,7 @@ def clash(form: StandardForm, driver: Driver, options: Options, *, seconds: floa
     if crossed.size:
         return tuple(f"bounds of {form.column_name(int(j))}" for j in crossed[:10]), True
     filter_ = _Filter(form, driver, options, time.perf_counter() + seconds)
-    kept = [span.name for span in form.rows] + [epigraph.name for epigraph in form.epigraphs]
+    kept = _names(form)
     if filter_.infeasible(()):
         whole = [span.name for span in form.columns if form.integer[span.slice].any()]
         return tuple(f"bounds of {name}" for name in whole), True  # no integer lies between them
@@ -46,11 +46,9 @@ class _Filter:
         self._driver, self._deadline = driver, deadline
         self._options = Options(threads=options.threads, seed=options.seed, feasibility=options.feasibility)
         aimless = replace(form, cost=np.zeros_like(form.cost), constant=0.0)
-        relaxed = replace(aimless, integer=np.zeros_like(form.integer))
-        self._form = aimless
-        everything = [span.name for span in form.rows] + [epigraph.name for epigraph in form.epigraphs]
-        self._form = relaxed
-        if form.integer.any() and not self.infeasible(everything):
+        logical = bool(form.indicators or form.sos1)  # a solver's own switches must stay integer
+        self._form = aimless if logical else replace(aimless, integer=np.zeros_like(form.integer))
+        if form.integer.any() and not logical and not self.infeasible(_names(form)):
             self._form = aimless
 
     @property
@@ -62,12 +60,17 @@ class _Filter:
         left = self._deadline - time.perf_counter()
         if left <= 0:
             return False
-        outcome, _ = route(_only(self._form, set(names)), self._driver, self._options.with_(time_limit=left))
-        return outcome.reason == "infeasible"
+        part = _only(self._form, set(names))
+        return route(part, self._driver, self._options.with_(time_limit=left)).outcome.reason == "infeasible"
+
+
+def _names(form: StandardForm) -> list[str]:
+    """Names of row blocks and of atoms."""
+    return [part.name for parts in (form.rows, form.epigraphs, form.indicators, form.sos1) for part in parts]
 
 
 def _only(form: StandardForm, names: set[str]) -> StandardForm:
-    """The form with some of its row blocks and epigraphs."""
+    """The form with some of its row blocks and atoms."""
     spans, rows, start = [], [np.zeros(0, dtype=np.intp)], 0
     for span in form.rows:
         if span.name in names:
@@ -82,4 +85,6 @@ def _only(form: StandardForm, names: set[str]) -> StandardForm:
         row_upper=form.row_upper[which],
         rows=tuple(spans),
         epigraphs=tuple(epigraph for epigraph in form.epigraphs if epigraph.name in names),
+        indicators=tuple(indicator for indicator in form.indicators if indicator.name in names),
+        sos1=tuple(sos1 for sos1 in form.sos1 if sos1.name in names),
     )

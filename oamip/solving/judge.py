@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from oamip.options import Options
 from oamip.program import StandardForm, Verdict, check
+from oamip.program.bridges import settle
 from oamip.program.check import TOLERANCE
 from oamip.solution import Held, Reason
 from oamip.solving.driver import Driver
@@ -38,13 +39,15 @@ class Judgement:
     warnings: tuple[str, ...]
 
 
-def judge(form: StandardForm, outcome: Outcome, driver: Driver, options: Options) -> Judgement:
+def judge(form: StandardForm, outcome: Outcome, driver: Driver | None, options: Options) -> Judgement:
     """Check a claim.
 
     The point is accepted as `check` says, integers rounded; if rounding breaks a row, the continuous part is solved
     again with the integers fixed. A point that still fails is refused: held is ``none`` and the reason ``error``. A
     bound that the checked point contradicts is dropped. ``proven`` wants all three: the solver said optimal, the point
     passed, and its gap to the bound, both as we compute them, is within what was asked.
+
+    Without a driver nothing can be solved again, so a point that rounding breaks is refused.
     """
     if outcome.x is None:
         return _without_point(form, outcome, options)
@@ -60,7 +63,7 @@ def judge(form: StandardForm, outcome: Outcome, driver: Driver, options: Options
     return Judgement(reason, held, x, objective, bound, verdict, (*outcome.warnings, *doubts, *more))
 
 
-def _accepted(form: StandardForm, x: Vector, driver: Driver, options: Options) -> tuple[Vector | None, Verdict]:
+def _accepted(form: StandardForm, x: Vector, driver: Driver | None, options: Options) -> tuple[Vector | None, Verdict]:
     """The point as it will be given out, or ``None``, with the verdict on it."""
     tolerance = max(TOLERANCE, options.feasibility)
     claimed = check(form, x, tolerance=tolerance, integrality=max(TOLERANCE, options.integrality))
@@ -70,8 +73,8 @@ def _accepted(form: StandardForm, x: Vector, driver: Driver, options: Options) -
         return x, claimed
     rounded = np.where(form.integer, np.round(x), x)
     verdict = check(form, rounded, tolerance=tolerance)
-    if verdict.accepted:
-        return rounded, verdict
+    if verdict.accepted or driver is None:
+        return (rounded if verdict.accepted else None), verdict
     polished = _polished(form, rounded, driver, options)
     if polished is not None:
         again = check(form, polished, tolerance=tolerance)
@@ -82,15 +85,9 @@ def _accepted(form: StandardForm, x: Vector, driver: Driver, options: Options) -
 
 def _polished(form: StandardForm, rounded: Vector, driver: Driver, options: Options) -> Vector | None:
     """The best continuous part for the integers of a point."""
-    fixed = replace(
-        form,
-        integer=np.zeros_like(form.integer),
-        column_lower=np.where(form.integer, rounded, form.column_lower),
-        column_upper=np.where(form.integer, rounded, form.column_upper),
-    )
     quiet = options.with_(start=None, log_file=None, progress=None, stop_at_objective=None, stop_at_bound=None)
-    outcome, _ = route(fixed, driver, quiet)
-    return None if outcome.x is None else np.where(form.integer, rounded, outcome.x)
+    x = route(settle(form, rounded), driver, quiet).outcome.x
+    return None if x is None else np.where(form.integer, rounded, x)
 
 
 def _bound(form: StandardForm, objective: float, bound: float, tolerance: float) -> tuple[float, tuple[str, ...]]:

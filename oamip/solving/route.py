@@ -1,35 +1,49 @@
-"""How a form reaches a solver: as it is, or through the cut loop."""
+"""How a form reaches a solver: what it knows as it is, other logic bridged, other epigraphs by the cut loop."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from oamip.errors import InputError
-from oamip.options import Options
+from oamip.options import Options, Progress
 from oamip.program import StandardForm
+from oamip.program.bridges import Lowered, Step, lower
 from oamip.solving.cutloop import solve_with_cuts
 from oamip.solving.driver import Driver, unsupported
 from oamip.solving.outcome import Outcome
 
-__all__ = ["route"]
+__all__ = ["Routed", "route"]
 
 
-def route(form: StandardForm, driver: Driver, options: Options) -> tuple[Outcome, int]:
-    """Solve a form: the claim of the solver, and how many times it was called.
+@dataclass(frozen=True)
+class Routed:
+    """What a solver claims about a form, how often it was called, and how each atom reached it."""
+
+    outcome: Outcome
+    rounds: int
+    steps: tuple[Step, ...]
+
+
+def route(form: StandardForm, driver: Driver, options: Options) -> Routed:
+    """Solve a form.
 
     Raises:
-        InputError: the form has integers and the solver takes none.
+        InputError: the form has integers and the solver takes none, or an atom that cannot be bridged.
     """
     support, integer = driver.support, bool(form.integer.any())
     if integer and not support.integer:
         count = int(form.integer.sum())
         raise InputError(f"solver '{driver.name}' takes no integers and the program has {count}; name another solver")
-    if all(epigraph.function.name in support.atoms for epigraph in form.epigraphs):
-        with driver.open(form, options) as session:
+    lowered = lower(form, support.atoms)
+    options = _lowered(options, lowered)
+    integer = bool(lowered.form.integer.any())
+    if lowered.form.kinds <= support.atoms:
+        with driver.open(lowered.form, options) as session:
             outcome, rounds = session.solve(), 1
         missing = unsupported(support, options, integer=integer)
     else:
-        refined = solve_with_cuts(form, driver, options)
+        refined = solve_with_cuts(lowered.form, driver, options)
         outcome, rounds = refined.outcome, refined.rounds
         # The loop itself brings the start, the gap, progress and stops at an objective.
         only = Options(
@@ -39,4 +53,23 @@ def route(form: StandardForm, driver: Driver, options: Options) -> tuple[Outcome
             seed=options.seed,
         )
         missing = unsupported(support, only, integer=integer)
-    return replace(outcome, warnings=(*missing, *outcome.warnings)), rounds
+    outcome = replace(
+        outcome,
+        x=None if outcome.x is None else lowered.restore(outcome.x),
+        points=tuple(lowered.restore(x) for x in outcome.points),
+        warnings=(*missing, *outcome.warnings),
+    )
+    return Routed(outcome, rounds, lowered.steps)
+
+
+def _lowered(options: Options, lowered: Lowered) -> Options:
+    """The same options in the columns of the lowered form."""
+    if lowered.form.shape[1] == lowered.width:
+        return options
+    start = None if options.start is None else lowered.extend(options.start)
+    progress = None if options.progress is None else _restoring(options.progress, lowered)
+    return options.with_(start=start, progress=progress)
+
+
+def _restoring(tell: Callable[[Progress], bool | None], lowered: Lowered) -> Callable[[Progress], bool | None]:
+    return lambda told: tell(replace(told, x=None if told.x is None else lowered.restore(told.x)))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import replace
-from typing import TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,18 +15,20 @@ from numpy.typing import NDArray
 from oamip.errors import InfeasibleProgram, InputError
 from oamip.options import Options
 from oamip.program import Program, StandardForm
-from oamip.solution import Seconds, Solution, Solve
-from oamip.solving.backend import Backend, Built
+from oamip.solution import Seconds, Solution
+from oamip.solving.backend import Backend, Built, NativeBackend
 from oamip.solving.driver import Driver
 from oamip.solving.infeasible import clash
-from oamip.solving.judge import judge
+from oamip.solving.judge import Judgement, judge
 from oamip.solving.outcome import Outcome, no_bound
 from oamip.solving.registry import find_backend, find_driver, installed_version
-from oamip.solving.route import route
+from oamip.solving.route import Routed
+from oamip.solving.route import route as find_route
 
-__all__ = ["solve", "solve_built", "solver_for"]
+__all__ = ["Route", "solve", "solve_built", "solve_form"]
 
 Vector: TypeAlias = NDArray[np.float64]
+Route: TypeAlias = Literal["driver", "native"]
 
 EXPLAINING = 10.0  # seconds at most to find out which rows clash
 
@@ -36,11 +39,22 @@ def solve(
     *,
     backend: str | Backend = "matrix",
     solver: str | Driver = "highs",
+    route: Route = "driver",
+    isolate: bool = False,
 ) -> Solution:
     """Solve a program with a modelling language and a solver, by name or as objects, and check the answer.
 
     A limit, an infeasible program, a solver that fails or lies: all of that is in the `Solution`, whose ``reason``,
     ``held`` and ``warnings`` tell; nothing unchecked is ever held, so no `UncheckedAnswer` is raised here.
+
+    Args:
+        program: what to solve.
+        options: limits, tolerances and habits.
+        backend: the modelling language.
+        solver: its name as `oamip solvers` shows it; with ``route="native"`` one of the language's own.
+        route: ``driver`` hands the compiled form to our driver of the solver; ``native`` lets the language solve its
+            own model, which reaches conic solvers (``backend="cvxpy", solver="clarabel"``).
+        isolate: run the solver in a process of its own, so that a crash, a hang or a lack of memory is a status.
 
     Raises:
         InputError: no such backend or solver, a start of the wrong size, a raw option that the solver does not know,
@@ -48,9 +62,11 @@ def solve(
         MissingDependency: the language or the solver is not installed.
     """
     language = find_backend(backend)
+    target = _target(language, solver, route)
     began = time.perf_counter()
     built = language.build(program)
-    return _solve_built(built, options, language, find_driver(solver), build=time.perf_counter() - began)
+    seconds = time.perf_counter() - began
+    return _solve_built(built, options or Options(), language, target, isolate=isolate, build=seconds)
 
 
 def solve_built(
@@ -59,62 +75,117 @@ def solve_built(
     *,
     backend: str | Backend,
     solver: str | Driver = "highs",
+    route: Route = "driver",
+    isolate: bool = False,
 ) -> Solution:
     """As `solve`, for a native model to which the user has added rows or variables of their own.
 
     ``backend`` is the one that built it. The user's own variables come back in `Solution.values` as well.
     """
-    return _solve_built(built, options, find_backend(backend), find_driver(solver))
+    language = find_backend(backend)
+    return _solve_built(built, options or Options(), language, _target(language, solver, route), isolate=isolate)
 
 
-def solver_for(backend: str | Backend = "matrix", solver: str | Driver = "highs") -> Solve:
-    """``solve`` with backend and solver settled: what formulations and procedures are given."""
-    language, driver = find_backend(backend), find_driver(solver)
-
-    def settled(program: Program, options: Options | None = None, /) -> Solution:
-        return solve(program, options, backend=language, solver=driver)
-
-    return settled
-
-
-def _solve_built(
-    built: Built, options: Options | None, backend: Backend, driver: Driver, *, build: float = 0.0
+def solve_form(
+    form: StandardForm, options: Options | None = None, *, solver: str | Driver = "highs", isolate: bool = False
 ) -> Solution:
-    options = options or Options()
+    """As `solve`, for a standard form, from a file (`oamip.solving.read_form`) for example."""
+    driver = find_driver(solver)
+    blank = _blank("none", driver.name, driver.support.distribution)
     began = time.perf_counter()
-    blank = Solution(
+    solution = _solve_form(blank, form, driver, options or Options(), isolate=isolate)
+    return replace(solution, seconds=Seconds(solve=time.perf_counter() - began))
+
+
+def _target(language: Backend, solver: str | Driver, route: Route) -> Driver | str:
+    """The driver, or the name of a solver of the language's own."""
+    if route == "driver":
+        return find_driver(solver)
+    if not isinstance(language, NativeBackend) or not isinstance(solver, str):
+        raise InputError(f"backend '{language.name}' has no solvers of its own; leave route='native' out, or use cvxpy")
+    if solver not in language.native_solvers():
+        known = ", ".join(language.native_solvers()) or "none"
+        raise InputError(f"no solver '{solver}' for route='native' of '{language.name}'; installed are {known}")
+    return solver
+
+
+def _blank(backend: str, solver: str, distribution: str) -> Solution:
+    return Solution(
         reason="error",
         held="none",
         objective=math.nan,
         bound=math.nan,
         values={},
-        backend=backend.name,
-        solver=driver.name,
-        version=installed_version(driver.support.distribution) or "unknown",
+        backend=backend,
+        solver=solver,
+        version=installed_version(distribution) or "unknown",
     )
+
+
+def _solve_built(
+    built: Built, options: Options, backend: Backend, target: Driver | str, *, isolate: bool, build: float = 0.0
+) -> Solution:
+    if isinstance(target, str):
+        blank = _blank(backend.name, target, backend.language)
+    else:
+        blank = _blank(backend.name, target.name, target.support.distribution)
+    began = time.perf_counter()
     try:
         form = backend.compile(built)
     except InfeasibleProgram as found:
         worst = -math.inf if built.program.sense == "min" else math.inf
         return replace(blank, reason="infeasible", bound=worst, clash=found.rows, warnings=(str(found),))
     compiled = time.perf_counter()
-    _check_start(form, options)
-    solution = _judged(blank, form, driver, options)
+    if isinstance(target, str):
+        assert isinstance(backend, NativeBackend)  # `_target` has seen to that
+        solution = _solve_native(blank, form, built, backend, target, options)
+    else:
+        solution = _solve_form(blank, form, target, options, isolate=isolate)
     seconds = Seconds(build, compiled - began, time.perf_counter() - compiled)
     if solution.held != "none":
         backend.load(built, solution.values)
     return replace(solution, seconds=seconds)
 
 
+def _solve_native(
+    blank: Solution, form: StandardForm, built: Built, backend: NativeBackend, solver: str, options: Options
+) -> Solution:
+    if form.indicators or form.sos1:
+        names = ", ".join(atom.name for atoms in (form.indicators, form.sos1) for atom in atoms)
+        raise InputError(f"{names}: '{backend.name}' has no indicators and no SOS1 sets; leave route='native' out")
+    outcome = backend.solve_native(built, solver, options)
+    judged = judge(form, outcome, None, options)
+    if judged.held == "proven" and solver not in backend.proven_by:
+        judged = replace(judged, held="feasible")
+    return _filled(blank, form, Routed(outcome, 1, ()), judged)
+
+
+def _solve_form(blank: Solution, form: StandardForm, driver: Driver, options: Options, *, isolate: bool) -> Solution:
+    _check_start(form, options)
+    with _apart(driver) if isolate else nullcontext(driver) as reached:
+        return _judged(blank, form, reached, options)
+
+
+def _apart(driver: Driver) -> Any:
+    from oamip.solving.isolation import Isolated
+
+    return Isolated(driver)
+
+
 def _judged(blank: Solution, form: StandardForm, driver: Driver, options: Options) -> Solution:
-    outcome, rounds = route(form, driver, options) if form.shape[1] else (_without_columns(form), 0)
-    judged = judge(form, outcome, driver, options)
-    names: tuple[str, ...] = ()
-    warnings = judged.warnings
-    if judged.reason == "infeasible":
-        names, complete = clash(form, driver, options, seconds=EXPLAINING)
-        if names and not complete:
-            warnings = (*warnings, "the clash may name more row blocks than needed: there was no time to shorten it")
+    routed = find_route(form, driver, options) if form.shape[1] else Routed(_without_columns(form), 0, ())
+    judged = judge(form, routed.outcome, driver, options)
+    solution = _filled(blank, form, routed, judged)
+    if judged.reason != "infeasible":
+        return solution
+    names, complete = clash(form, driver, options, seconds=EXPLAINING)
+    if names and not complete:
+        text = "the clash may name more row blocks than needed: there was no time to shorten it"
+        solution = replace(solution, warnings=(*solution.warnings, text))
+    return replace(solution, clash=names)
+
+
+def _filled(blank: Solution, form: StandardForm, routed: Routed, judged: Judgement) -> Solution:
     return replace(
         blank,
         reason=judged.reason,
@@ -122,15 +193,15 @@ def _judged(blank: Solution, form: StandardForm, driver: Driver, options: Option
         objective=judged.objective,
         bound=judged.bound,
         values=_by_span(form, judged.x),
-        nodes=outcome.nodes,
-        rounds=rounds,
+        nodes=routed.outcome.nodes,
+        rounds=routed.rounds,
         rows=form.shape[0],
         columns=form.shape[1],
         nonzeros=int(form.A.nnz),
         verdict=judged.verdict,
-        clash=names,
-        warnings=warnings,
-        log=outcome.log,
+        bridges=routed.steps,
+        warnings=judged.warnings,
+        log=routed.outcome.log,
     )
 
 

@@ -1,0 +1,130 @@
+"""Logical atoms: what is declared is what is compiled and checked."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from oamip.errors import InputError
+from oamip.program import Perspective, Program, check
+
+
+def fixed_charge() -> Program:
+    program = Program("fixed charge")
+    opened = program.variables("opened", 3, domain="binary")
+    flow = program.variables("flow", 3, 0, 8)
+    free = program.variables("free", (2, 2))
+    program.indicator("closed", opened, flow + 1 <= 1, on=False)
+    program.indicator("busy", opened[:2], flow[:2] - free[0] >= [2, 3], activity=(-5, 20))
+    program.sos1("one", free)
+    program.minimize(flow.sum())
+    return program
+
+
+def test_indicators_compile_to_switches_rows_and_the_bounds_of_their_activity() -> None:
+    closed, busy = fixed_charge().compile().indicators
+    assert closed.switch.tolist() == [0, 1, 2]
+    assert not closed.on.any()
+    np.testing.assert_array_equal(closed.R.toarray()[:, 3:6], np.eye(3))
+    assert (closed.lowest.tolist(), closed.highest.tolist()) == ([0, 0, 0], [8, 8, 8])
+    assert (closed.lower.max(), closed.upper.max()) == (-np.inf, 0)
+    assert (busy.lowest.tolist(), busy.highest.tolist()) == ([-5, -5], [20, 20])
+    assert busy.lower.tolist() == [2, 3]
+
+
+def test_what_is_known_of_the_activity_never_loosens_what_the_bounds_say() -> None:
+    program = Program()
+    on, x = program.variables("on", 2, domain="binary"), program.variables("x", 2, [0, -1], [4, 9])
+    program.indicator("cap", on, x <= 1, activity=([-3, -3], [2, 20]))
+    (cap,) = program.compile().indicators
+    assert (cap.lowest.tolist(), cap.highest.tolist()) == ([0, -1], [2, 9])
+
+
+def test_users_columns_behind_ours_have_no_part_in_the_atoms() -> None:
+    program = fixed_charge()
+    width = program.compile().shape[1]
+    atoms = program.atoms(width + 5)
+    assert {i.R.shape[1] for i in atoms["indicators"]} == {width + 5}
+    np.testing.assert_array_equal(atoms["sos1"][0].members, program.compile().sos1[0].members)
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "worst"),
+    [(4, 1.0, "indicator closed[1]"), (0, 1.0, "indicator busy[0]"), (7, 2.0, "SOS1 set one[0]")],
+)
+def test_the_checker_names_the_atom_that_is_violated(place: int, value: float, worst: str) -> None:
+    form = fixed_charge().compile()
+    point = np.zeros(form.shape[1])
+    point[6] = 1.0
+    assert check(form, point).accepted
+    point[place] = value
+    verdict = check(form, point)
+    assert verdict.worst == worst
+    assert verdict.logic > 0.1
+    assert not verdict.accepted
+
+
+def test_switched_rows_may_miss_by_rounding_only() -> None:
+    form = fixed_charge().compile()
+    point = np.zeros(form.shape[1])
+    point[3] = 5e-7
+    assert check(form, point).accepted
+    point[3] = 5e-6
+    assert not check(form, point).accepted
+
+
+def test_wrong_atoms_are_refused_by_name() -> None:
+    program = fixed_charge()
+    opened, flow = program.blocks["opened"], program.blocks["flow"]
+    with pytest.raises(InputError, match=r"'flow' are not binary"):
+        program.indicator("wrong", flow, flow <= 1)
+    with pytest.raises(InputError, match="entry 0 is an expression"):
+        program.indicator("wrong", 1 - opened, flow <= 1)
+    with pytest.raises(InputError, match="2 switches for 3 rows"):
+        program.indicator("wrong", opened[:2], flow <= 1)
+    with pytest.raises(InputError, match=r"shape \(3,\); want \(sets, members of each\)"):
+        program.sos1("wrong", flow)
+    with pytest.raises(InputError, match="entry 1 is an expression"):
+        program.sos1("wrong", (flow * np.array([1.0, 2.0, 1.0])).reshape(1, 3))
+    with pytest.raises(InputError, match="'one' exist already"):
+        program.sos1("one", flow.reshape(1, 3))
+    with pytest.raises(InputError, match="'closed' exist already"):
+        program.indicator("closed", opened, flow <= 1)
+
+
+def random_points(rng: np.random.Generator, count: int) -> np.ndarray:
+    u = rng.normal(size=(count, 4)) * 10.0 ** rng.uniform(-6, 3, size=(count, 1))
+    u[:, -1] = np.abs(u[:, -1]) * 10.0 ** rng.uniform(-9, 1, size=count)
+    u[::7, -1] = 0.0
+    u[::11, :-1] = 0.0
+    u[::13] *= -1.0
+    return u
+
+
+def test_the_perspective_lies_above_all_its_tangents() -> None:
+    function, rng = Perspective(steepest=50.0), np.random.default_rng(0)
+    u, v = random_points(rng, 3000), random_points(rng, 3000)
+    tangent = function.value(v) + (function.gradient(v) * (u - v)).sum(axis=1)
+    size = np.abs(function.gradient(v) * u).sum(axis=1) + np.abs(function.gradient(v) * v).sum(axis=1)
+    assert (tangent - function.value(u) <= 1e-12 * np.maximum(size, 1.0)).all()
+
+
+def test_the_perspective_is_exact_up_to_its_steepness_and_never_above() -> None:
+    function, rng = Perspective(steepest=50.0), np.random.default_rng(1)
+    u = np.abs(random_points(rng, 3000))
+    length, y = np.linalg.norm(u[:, :-1], axis=1), u[:, -1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        true = np.where(length == 0, 0.0, length**2 / y)
+    exact = length <= 50.0 * y
+    assert 100 < exact.sum() < 2900
+    np.testing.assert_allclose(function.value(u)[exact], true[exact], rtol=1e-12)
+    assert (function.value(u) <= true * (1 + 1e-12)).all()
+
+
+def test_the_gradient_of_the_perspective_is_that_of_differences() -> None:
+    function, rng = Perspective(), np.random.default_rng(2)
+    u, step = rng.uniform(0.5, 2.0, size=(50, 4)), 1e-6
+    for j in range(4):
+        shift = step * np.eye(4)[j]
+        slope = (function.value(u + shift) - function.value(u - shift)) / (2 * step)
+        np.testing.assert_allclose(function.gradient(u)[:, j], slope, rtol=1e-6)
