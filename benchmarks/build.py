@@ -1,8 +1,11 @@
-"""Seconds and memory from a `Program` to a model inside HiGHS, per backend, against the floor.
+"""Seconds and memory from a network to a model inside HiGHS, per backend and per peer library, against the floor.
 
-The floor fills one CSR matrix from the same coordinates in place and passes it in one call: nothing can do less. Each
-backend builds its model, compiles it and opens a session. The runs alternate, so that a busy machine slows all alike;
-medians are printed. Memory is what Python allocates at the peak (tracemalloc, in a run of its own, since it slows).
+The model is "maximise output 0 minus output 1" over the box [−1, 1] of a random dense ReLU network, by interval bounds
+and big-M. The floor (`floor.py`) fills one CSR matrix in place and passes it in one call. Ours starts from a `Network`,
+embeds it, builds in the language, compiles, and opens a session of HiGHS; a peer starts from its own description of the
+network and ends inside HiGHS, or inside its own solver where it has only that. Runs alternate, so that a busy machine
+slows all alike; each ratio is the median over rounds of (route ÷ floor in the same round). Memory is what Python
+allocates at the peak (tracemalloc, in a run of its own, since it slows).
 
     python benchmarks/build.py --repeats 7
 """
@@ -15,99 +18,55 @@ import platform
 import statistics
 import time
 import tracemalloc
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from functools import partial
 from importlib.metadata import version
+from typing import Any
 
-import highspy
 import numpy as np
-import scipy.sparse as sp
+import torch
+from floor import Layer, floor, random_layers
+from peers import peers, torch_module
 
-from oamip.options import Options
-from oamip.program import Program
-from oamip.solving import find_backend, find_driver
+from oamip import Box, Network, Options, Program, interval, read
+from oamip.formulations import embed
+from oamip.solving import backend_names, find_backend, find_driver
 
-BACKENDS = ("matrix", "pyomo")
-
-
-@dataclass(frozen=True)
-class Case:
-    """A random program: blocks of rows, each over every block of variables, ``density`` of the entries nonzero."""
-
-    name: str
-    rows: int
-    columns: int
-    density: float
-    blocks: int
-
-    def program(self, seed: int) -> Program:
-        """The program that this seed gives."""
-        rng = np.random.default_rng(seed)
-        program = Program(self.name)
-        width, height = self.columns // self.blocks, self.rows // self.blocks
-        parts = [
-            program.variables(f"x{number}", width, 0, 1, domain="binary" if number % 2 else "continuous")
-            for number in range(self.blocks)
-        ]
-        for number in range(self.blocks):
-            total = sum((self._matrix(rng, height, width) @ part for part in parts), start=0.0)
-            program.add(f"r{number}", total <= rng.uniform(1, 5, height))
-        program.minimize(sum((part.sum() for part in parts), start=0.0))
-        return program
-
-    def _matrix(self, rng: np.random.Generator, height: int, width: int) -> sp.csr_array:
-        matrix = sp.random_array((height, width), density=self.density, rng=rng, format="csr")
-        matrix.data = rng.normal(size=matrix.nnz)
-        return matrix
+NETWORKS = ((10, 50, 50, 10), (50, 200, 200, 10), (784, 256, 256, 10))
 
 
-CASES = (
-    Case("tall and sparse", 18_000, 260, 0.047, 4),
-    Case("dense", 1_000, 500, 1.0, 2),
-    Case("square and sparse", 5_000, 5_000, 0.012, 5),
-)
+def extremum(network: Network) -> Program:
+    """Maximise output 0 minus output 1 over the box."""
+    shape = (1, *network[network.inputs[0]].shape)
+    program = Program("extremum")
+    x = program.variables("x", shape, -1.0, 1.0)
+    bounds = interval(network, Box(np.full(shape, -1.0), np.full(shape, 1.0)))
+    output = embed(program, network, bounds, x).output
+    program.maximize(output[0, 0] - output[0, 1])
+    return program
 
 
-class Floor:
-    """One CSR filled in place and one ``passModel``, from the entries as a list of rows."""
-
-    def __init__(self, program: Program) -> None:
-        self.form = program.compile()
-        self.lengths = np.diff(self.form.A.indptr)
-
-    def __call__(self) -> None:
-        """Fill and pass once."""
-        form, nonzeros = self.form, self.form.A.nnz
-        starts = np.zeros(form.shape[0] + 1, dtype=np.int32)
-        np.cumsum(self.lengths, out=starts[1:])
-        indices, data = np.empty(nonzeros, dtype=np.int32), np.empty(nonzeros)
-        indices[:], data[:] = form.A.indices, form.A.data
-        highs = highspy._Highs()
-        highs.setOptionValue("output_flag", False)
-        sizes = form.shape[1], form.shape[0], nonzeros, 2, 1, form.constant
-        columns = form.cost, form.column_lower, form.column_upper
-        rows = form.row_lower, form.row_upper
-        highs.passModel(*sizes, *columns, *rows, starts, indices, data, form.integer.astype(np.int32))
-
-
-def through(backend: str, program: Program) -> Callable[[], None]:
+def through(backend: str, network: Network) -> Callable[[], None]:
+    """The whole way through one of our backends."""
     language, driver = find_backend(backend), find_driver("highs")
 
     def run() -> None:
-        form = language.compile(language.build(program))
+        form = language.compile(language.build(extremum(network)))
         driver.open(form, Options()).close()
 
     return run
 
 
-def seconds(run: Callable[[], None]) -> float:
+def seconds(run: Callable[[], Any]) -> float:
+    """Wall seconds of one run, with the garbage of earlier ones out of the way."""
     gc.collect()
     began = time.perf_counter()
     run()
     return time.perf_counter() - began
 
 
-def megabytes(run: Callable[[], None]) -> float:
+def megabytes(run: Callable[[], Any]) -> float:
+    """Peak of what Python allocates in one run."""
     gc.collect()
     tracemalloc.start()
     run()
@@ -116,38 +75,48 @@ def megabytes(run: Callable[[], None]) -> float:
     return peak / 2**20
 
 
-def measure(case: Case, repeats: int, seed: int) -> list[str]:
-    program = case.program(seed)
-    floor = Floor(program)
-    runs: dict[str, Callable[[], None]] = {"floor": floor, **{name: through(name, program) for name in BACKENDS}}
+def measure(sizes: Sequence[int], repeats: int, seed: int, *, others: bool) -> list[str]:
+    """The lines of the table for one network."""
+    layers: list[Layer] = random_layers(sizes, seed)
+    network = read(torch_module(layers), torch.zeros(1, sizes[0], dtype=torch.float64))
+    runs: dict[str, Callable[[], Any]] = {"floor": partial(floor, layers)}
+    runs |= {name: through(name, network) for name in ("matrix", *sorted(set(backend_names()) - {"matrix"}))}
+    if others:
+        runs |= {name: make(layers) for name, (_, make) in peers().items()}
     for run in runs.values():
         run()  # imports and caches
     times: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(repeats):
         for name, run in runs.items():
             times[name].append(seconds(run))
-    least = statistics.median(times["floor"])
-    rows, columns = floor.form.shape
-    size = f"{rows:,} × {columns:,}, {floor.form.A.nnz:,}"
-    return [
-        f"| {case.name} | {size} | {name} | {1e3 * statistics.median(took):.1f} | "
-        f"{statistics.median(took) / least:.1f} | {megabytes(runs[name]):.1f} |"
-        for name, took in times.items()
-    ]
+    lines = []
+    for name, took in times.items():
+        ratios = [mine / least for mine, least in zip(took, times["floor"], strict=True)]
+        spread = f"{statistics.median(ratios):.1f} ({min(ratios):.1f}-{max(ratios):.1f})"
+        net = "-".join(map(str, sizes))
+        lines.append(
+            f"| {net} | {name} | {1e3 * statistics.median(took):.1f} | {spread} | {megabytes(runs[name]):.1f} |"
+        )
+    return lines
 
 
 def main() -> None:
+    """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--networks", type=int, default=len(NETWORKS), help="only the first so many")
+    parser.add_argument("--no-peers", action="store_true", help="leave other libraries out")
     given = parser.parse_args()
-    packages = ("numpy", "scipy", "highspy", "pyomo")
-    print(f"seed {given.seed}, median of {given.repeats}, {platform.machine()}, Python {platform.python_version()}")
+    torch.set_num_threads(1)
+    packages = ["numpy", "scipy", "highspy", "pyomo", "cvxpy", "pulp"]
+    packages += [] if given.no_peers else [distribution for distribution, _ in peers().values()]
+    print(f"seed {given.seed}, {given.repeats} rounds, {platform.machine()}, Python {platform.python_version()}")
     print("; ".join(f"{name} {version(name)}" for name in packages), end="\n\n")
-    print("| program | rows × columns, nonzeros | backend | ms | × floor | peak MiB |")
-    print("| --- | --- | --- | ---: | ---: | ---: |")
-    for case in CASES:
-        print("\n".join(measure(case, given.repeats, given.seed)), flush=True)
+    print("| network | route | ms | × floor (least-most) | peak MiB |")
+    print("| --- | --- | ---: | ---: | ---: |")
+    for sizes in NETWORKS[: given.networks]:
+        print("\n".join(measure(sizes, given.repeats, given.seed, others=not given.no_peers)), flush=True)
 
 
 if __name__ == "__main__":

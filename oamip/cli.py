@@ -1,4 +1,4 @@
-"""The command line: ``oamip prune``, ``oamip score``, ``oamip solvers``.
+"""The command line: ``oamip prune``, ``score``, ``export``, ``solve`` and ``solvers``.
 
 Commands are named here by text and imported when they are called, so that ``oamip --help`` loads neither torch nor a
 solver. Errors that oamip raises on purpose become one line on standard error.
@@ -31,6 +31,18 @@ app.command(
     "For example: oamip prune lenet5 --data mnist --data-dir data --budget units=0.5 --epochs 1 --out pruned",
 )
 app.command("oamip.commands.score:score", name="score", help="Score the units of a network; cut later, often.")
+app.command(
+    "oamip.commands.export:export",
+    name="export",
+    help="Write the program that scores a network as an .mps or .lp file, for any other solver.\n\n"
+    "For example: oamip export digits-mlp --published --out digits.mps",
+)
+app.command(
+    "oamip.commands.solve:solve",
+    name="solve",
+    help="Solve an .mps or .lp file with any solver, and check the answer.\n\n"
+    "For example: oamip solve digits.mps --solver scip --time-limit 60",
+)
 app.command(
     "oamip.commands.solvers:solvers", name="solvers", help="Show which solvers can be used, and how to get others."
 )

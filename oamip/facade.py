@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,8 @@ def prune(
     importance: ImportanceOptions | None = None,
     backend: str = "matrix",
     solver: str = "highs",
+    isolate: bool = False,
+    executor: Executor | None = None,
     options: Options | None = None,
     scope: Scope | None = None,
     scores: Scores | None = None,
@@ -56,8 +59,11 @@ def prune(
         threshold: instead of a budget, remove units whose score is below it (the paper's τ).
         scoring: a `Scoring`, or the name of a formulation or baseline.
         importance: the options of the importance program.
-        backend: the modelling language: ``matrix`` (none) or ``pyomo``.
-        solver: ``highs``.
+        backend: the modelling language: ``matrix`` (none), ``pyomo``, ``cvxpy`` or ``pulp``.
+        solver: ``highs``, ``scip``, ``cbc``, ``gurobi`` or ``cplex``; `oamip solvers` shows what is installed.
+        isolate: run each solve in a process of its own, so that a crash or a hang of the solver is a status.
+        executor: solves independent programs side by side (importance by class): a pool of threads with ``isolate``,
+            a pool of processes, or a cluster's.
         options: limits and tolerances of every solve.
         scope: which layers may lose units, and how many must stay.
         scores: use these instead of scoring (score once, cut often).
@@ -83,7 +89,7 @@ def prune(
     job = Pruning(
         model,
         as_data(data, seed=seed),
-        solver_for(backend, solver),
+        solver_for(backend, solver, isolate=isolate, executor=executor),
         name=name or type(model).__name__,
         scope=scope or Scope(),
         options=options or Options(),
@@ -113,6 +119,8 @@ def score(
     importance: ImportanceOptions | None = None,
     backend: str = "matrix",
     solver: str = "highs",
+    isolate: bool = False,
+    executor: Executor | None = None,
     options: Options | None = None,
     scope: Scope | None = None,
     budget: Budget | str | None = None,
@@ -127,7 +135,7 @@ def score(
     job = Pruning(
         model,
         as_data(data, seed=seed),
-        solver_for(backend, solver),
+        solver_for(backend, solver, isolate=isolate, executor=executor),
         scope=scope or Scope(),
         options=options or Options(),
         seed=seed,

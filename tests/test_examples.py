@@ -28,7 +28,7 @@ def test_example_runs(example: Path, tmp_path: Path) -> None:
     [
         "importance.py --one digits-mlp linear pyomo",
         "pruning.py --data digits --networks digits-mlp --seeds 1 --train-epochs 2",
-        "build.py --repeats 1",
+        "build.py --repeats 1 --networks 1 --no-peers",
     ],
 )
 def test_benchmark_runs(command: str, tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from cyclopts import Group, Parameter
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from oamip.commands.solving import Solving
     from oamip.pruning.pipeline import Pruning
 
 Flag: TypeAlias = Annotated[bool, Parameter(negative="")]
@@ -29,7 +29,19 @@ Model: TypeAlias = Annotated[
     ),
 ]
 
-__all__ = ["Importance", "Model", "Source", "Units", "Way", "check_output", "console", "open_pruning", "progress"]
+__all__ = [
+    "Flag",
+    "Importance",
+    "Model",
+    "Patterns",
+    "Source",
+    "Units",
+    "Way",
+    "check_output",
+    "console",
+    "open_pruning",
+    "progress",
+]
 
 
 @Parameter(name="*", group=Group("Network and data", sort_key=1))
@@ -55,48 +67,22 @@ class Source:
     seed: int = 0
 
 
-@Parameter(name="*", group=Group("Scoring and solving", sort_key=3))
+@Parameter(name="*", group=Group("Scoring", sort_key=3))
 @dataclass(frozen=True)
 class Way:
-    """How units are scored and programs are solved.
+    """How units are scored.
 
     Args:
         formulation: importance, or a baseline: random, l1, l2, activation, taylor, jacobian.
         samples: how many samples are scored on; 200, or one per class with --bounds intact or gated.
-        by_class: one program per class, scores averaged.
+        by_class: one program per class, solved side by side, scores averaged.
         steps: share of the units removed between linearisations; auto takes 0.1 when it helps; once scores once.
-        backend: modelling language: matrix (none) or pyomo.
-        solver: highs.
-        time_limit: wall seconds for each solve.
-        node_limit: branch-and-bound nodes for each solve.
-        memory_limit: bytes, for solvers that know one.
-        gap_relative: relative gap at which a solve may stop.
-        gap_absolute: absolute gap at which a solve may stop.
-        feasibility: largest violation of a row that counts as satisfied.
-        integrality: largest distance from an integer that counts as integer.
-        threads: of the solver.
-        raw: an option of the solver by its own name, for example --raw presolve=off (repeat for several).
-        log: print the solver's log afterwards.
-        log_file: file for the solver's log.
     """
 
     formulation: str = "importance"
     samples: int | None = None
     by_class: Flag = False
     steps: float | Literal["auto", "once"] = "auto"
-    backend: str = "matrix"
-    solver: str = "highs"
-    time_limit: float = math.inf
-    node_limit: int | None = None
-    memory_limit: int | None = None
-    gap_relative: Annotated[float, Parameter(name=["--gap-relative", "--gap"])] = 1e-6
-    gap_absolute: float = 1e-9
-    feasibility: float = 1e-7
-    integrality: float = 1e-6
-    threads: int = 1
-    raw: Patterns = ()
-    log: Flag = False
-    log_file: Path | None = None
 
 
 @Parameter(name="*", group=Group("The importance program", sort_key=4))
@@ -147,30 +133,15 @@ class Units:
     multiple: int = 1
 
 
-def open_pruning(model: str, source: Source, way: Way, units: Units, tell: Callable[[str], None]) -> Pruning:
+def open_pruning(model: str, source: Source, solving: Solving, units: Units, tell: Callable[[str], None]) -> Pruning:
     """Open data and model, and join them with a solver."""
     tell("loading torch")
     from oamip.budget import Scope
     from oamip.data import load
     from oamip.models import open_model
-    from oamip.options import Options
     from oamip.pruning.pipeline import Pruning
-    from oamip.solving import solver_for
 
-    options = Options(
-        time_limit=way.time_limit,
-        node_limit=way.node_limit,
-        memory_limit=way.memory_limit,
-        gap_relative=way.gap_relative,
-        gap_absolute=way.gap_absolute,
-        feasibility=way.feasibility,
-        integrality=way.integrality,
-        threads=way.threads,
-        seed=source.seed,
-        log_file=way.log_file,
-        raw=dict(_raw_option(text) for text in way.raw),
-    )
-    solve = solver_for(way.backend, way.solver)
+    options, solve = solving.options(source.seed), solving.open()
     tell(f"loading {source.data}")
     data = load(source.data, data_dir=source.data_dir, seed=source.seed)
     tell(f"opening {model}")
@@ -185,21 +156,6 @@ def open_pruning(model: str, source: Source, way: Way, units: Units, tell: Calla
     )
     scope = Scope(units.include, units.exclude, units.least, units.multiple)
     return Pruning(module, data, solve, Path(model).name, scope, options, source.seed, tell)
-
-
-def _raw_option(text: str) -> tuple[str, bool | int | float | str]:
-    """``name=value``, where the value is true, false, a number or a word."""
-    from oamip.errors import InputError
-
-    name, equals, value = text.partition("=")
-    if not (name and equals):
-        raise InputError(f"--raw {text}: write name=value, for example presolve=off")
-    for kind in (int, float):
-        try:
-            return name, kind(value)
-        except ValueError:
-            continue
-    return name, {"true": True, "false": False}.get(value.lower(), value)
 
 
 def check_output(path: Path | None, *, folder: bool) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from oamip.commands.flags import Importance, Model, Source, Units, Way, check_output, console, open_pruning, progress
+from oamip.commands.solving import Solving
 
 if TYPE_CHECKING:
     from oamip.decision import Scores
@@ -32,6 +33,7 @@ def prune(
     json: Path | None = None,
     source: Source = Source(),  # noqa: B008
     way: Way = Way(),  # noqa: B008
+    solving: Solving = Solving(),  # noqa: B008
     importance: Importance = Importance(),  # noqa: B008
     units: Units = Units(),  # noqa: B008
 ) -> None:
@@ -64,7 +66,7 @@ def prune(
     check_output(out, folder=True)
     check_output(json, folder=False)
     with progress() as tell:
-        job = open_pruning(model, source, way, units, tell)
+        job = open_pruning(model, source, solving, units, tell)
         from oamip.pruning.result import Scoring
 
         result = job.run(
@@ -84,7 +86,7 @@ def prune(
             result.save(out)
         if json is not None:
             write_atomically(json, json_format.dumps(result.report.to_dict(), indent=1))
-    _show(result, way, out)
+    _show(result, solving, out)
 
 
 def importance_options(flags: Importance, *, regression: bool = False) -> ImportanceOptions:
@@ -130,12 +132,12 @@ def _check_choice(budget: object, threshold: float | None, decision: object) -> 
         raise BudgetError("say what to keep by one of --budget units=0.5, --threshold 0.1 or --decision FILE")
 
 
-def _show(result: Result, way: Way, out: Path | None) -> None:
+def _show(result: Result, solving: Solving, out: Path | None) -> None:
     from rich import print as show
 
     width, colour = console()
     print(result.report.table(width=width, colour=colour), end="")
-    if way.log and result.solution is not None:
-        print(result.solution.log)
+    if result.solution is not None:
+        solving.show(result.solution)
     if out is not None:
         show(f"Written to {out}: model.safetensors, decision.json, report.json, report.md")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from oamip.commands.flags import Importance, Model, Source, Units, Way, check_output, open_pruning, progress
+from oamip.commands.solving import Solving
 
 if TYPE_CHECKING:
     from oamip.decision import Decision
@@ -24,6 +25,7 @@ def score(
     json: Path | None = None,
     source: Source = Source(),  # noqa: B008
     way: Way = Way(),  # noqa: B008
+    solving: Solving = Solving(),  # noqa: B008
     importance: Importance = Importance(),  # noqa: B008
     units: Units = Units(),  # noqa: B008
 ) -> None:
@@ -46,7 +48,7 @@ def score(
     check_output(out, folder=False)
     check_output(json, folder=False)
     with progress() as tell:
-        job = open_pruning(model, source, way, units, tell)
+        job = open_pruning(model, source, solving, units, tell)
         from oamip.pruning.result import Scoring
 
         options = importance_options(importance, regression=job.data.regression)
@@ -61,6 +63,8 @@ def score(
             summary = {"method": answer.scores.method, "facts": dict(answer.scores.facts), "solver": solver}
             write_atomically(json, json_format.dumps(summary, indent=1))
     _show(answer, solutions, out)
+    if solutions:
+        solving.show(solutions[-1])
 
 
 def _show(decision: Decision, solutions: tuple[Solution, ...], out: Path) -> None:

@@ -161,8 +161,10 @@ class _Embedding:
             return pre
         a = self.program.variables(f"{name}_a", pre.low.size)
         if not pre.assumed:
-            lowest, highest = self.program.activity(pre.upper)
-            a.lower[:], a.upper[:] = np.maximum(pre.low, lowest), np.minimum(pre.high, highest)
+            a.lower[:], a.upper[:] = pre.low, pre.high
+            if self.gates is not None:  # the gates' own bounds may say more than bounds for any of their values
+                lowest, highest = self.program.activity(pre.upper)
+                a.lower[:], a.upper[:] = np.maximum(pre.low, lowest), np.minimum(pre.high, highest)
         self.program.add(f"{name}_defines", a - pre.upper == 0)
         lower = a if pre.lower is pre.upper else a + (pre.lower - pre.upper)
         return PreActivation(lower, a, pre.low, pre.high, pre.cap, pre.assumed)
@@ -260,11 +262,24 @@ def _through(map_: LinearMap, value: Expression) -> Expression:
         return Expression({}, moved, moved.shape)
     matrix = map_.matrix()
     size = matrix.shape[1]
-    terms = {
-        name: sp.vstack([matrix @ block[k * size : (k + 1) * size] for k in range(n)], format="csr")
-        for name, block in value.terms.items()
-    }
+    if n == 1:
+        terms = {name: matrix if _is_identity(block) else matrix @ block for name, block in value.terms.items()}
+    else:
+        terms = {
+            name: sp.vstack([matrix @ block[k * size : (k + 1) * size] for k in range(n)], format="csr")
+            for name, block in value.terms.items()
+        }
     return Expression(terms, moved, moved.shape)
+
+
+def _is_identity(matrix: sp.csr_array) -> bool:
+    size = matrix.shape[0]
+    return (
+        matrix.shape[1] == matrix.nnz == size
+        and bool((matrix.data == 1).all())
+        and bool((matrix.indices == np.arange(size)).all())
+        and bool((np.diff(matrix.indptr) == 1).all())
+    )
 
 
 def _scatter(parts: list[tuple[Positions, Expression]], size: int) -> Expression:

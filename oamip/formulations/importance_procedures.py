@@ -18,7 +18,8 @@ from oamip.decision import Scores
 from oamip.errors import InputError
 from oamip.formulations.importance import Importance, ImportanceOptions
 from oamip.network import Groups
-from oamip.solution import Solve
+from oamip.program import Program
+from oamip.solution import Solve, solve_all
 
 __all__ = ["ImportanceByClass", "ImportanceInSteps"]
 
@@ -45,21 +46,19 @@ class ImportanceByClass:
     progress: Callable[[int, int], None] | None = None
 
     def run(self, solve: Solve) -> Scores:
-        """Solve all and average.
+        """Solve all, side by side where ``solve`` can, and average.
 
         Raises:
             InputError: the loss has no classes.
         """
         if self.options.loss == "squared":
             raise InputError("importance by class needs classes; loss='squared' has none")
-        classes = np.unique(self.y)
-        parts = []
-        for number, label in enumerate(classes):
-            if self.progress:
-                self.progress(number, len(classes))
-            of_class = self.y == label
-            part = Importance(self.groups, self.x[of_class], self.y[of_class], self.options)
-            parts.append(part.interpret(solve(part.program())))
+        asked = [
+            Importance(self.groups, self.x[self.y == label], self.y[self.y == label], self.options)
+            for label in np.unique(self.y)
+        ]
+        solutions = solve_all(solve, self._programs(asked))
+        parts = [question.interpret(solution) for question, solution in zip(asked, solutions, strict=True)]
         scores, ties = zip(*(part.flat(self.groups) for part in parts), strict=True)
         facts = {
             "objective": [part.facts["objective"] for part in parts],
@@ -68,6 +67,12 @@ class ImportanceByClass:
         }
         method = f"{parts[0].method} by class"
         return Scores.of(self.groups, np.mean(scores, axis=0), np.mean(ties, axis=0), method=method, **facts)
+
+    def _programs(self, asked: list[Importance]) -> Iterator[Program]:
+        for number, question in enumerate(asked):
+            if self.progress:
+                self.progress(number, len(asked))
+            yield question.program()
 
 
 @dataclass(frozen=True)

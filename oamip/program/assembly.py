@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
@@ -11,13 +12,16 @@ from numpy.typing import NDArray
 from oamip.program.expression import Expression
 from oamip.program.form import Span
 
-__all__ = ["flatten", "interval_product", "join", "spans", "stack"]
+__all__ = ["assemble", "interval_product", "join", "spans"]
 
 Vector: TypeAlias = NDArray[np.float64]
 
 
 def interval_product(matrix: sp.csr_array, lower: Vector, upper: Vector) -> tuple[Vector, Vector]:
     """Row sums of the least and largest products; 0 · inf does not occur, since stored zeros are skipped."""
+    if np.isfinite(lower).all() and np.isfinite(upper).all():
+        middle, radius = matrix @ ((lower + upper) / 2), abs(matrix) @ ((upper - lower) / 2)
+        return middle - radius, middle + radius
     data, columns = matrix.data, matrix.indices
     rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
     used = data != 0
@@ -39,37 +43,60 @@ def spans(shapes: list[tuple[str, tuple[int, ...]]]) -> tuple[Span, ...]:
     return tuple(found)
 
 
-def flatten(expression: Expression, starts: dict[str, int], width: int) -> sp.csr_array:
-    """Put the per-block matrices side by side; a single block only shifts its column numbers."""
-    ordered = sorted(expression.terms, key=starts.__getitem__)
-    if not ordered:
-        return sp.csr_array((expression.size, width))
-    if len(ordered) == 1:
-        matrix = expression.terms[ordered[0]]
-        indices = matrix.indices + starts[ordered[0]]
-        return sp.csr_array((matrix.data, indices, matrix.indptr), shape=(expression.size, width))
-    shifted = [
-        sp.csr_array((m.data, m.indices + starts[name], m.indptr), shape=(expression.size, width))
-        for name, m in ((name, expression.terms[name]) for name in ordered)
+def assemble(expressions: Sequence[Expression], starts: Mapping[str, int], width: int) -> sp.csr_array:
+    """One matrix for many expressions, one below the other, their blocks side by side; every entry is copied once.
+
+    (Adding shifted matrices and stacking the sums, as scipy offers it, copies each entry four times.)
+    """
+    terms = [
+        [(starts[name], _canonical(e.terms[name])) for name in sorted(e.terms, key=starts.__getitem__)]
+        for e in expressions
     ]
-    total: sp.csr_array = sum(shifted[1:], start=shifted[0])
-    return total
+    lengths = [
+        sum((np.diff(m.indptr) for _, m in blocks), np.zeros(e.size, dtype=np.int64))
+        for e, blocks in zip(expressions, terms, strict=True)
+    ]
+    indptr = np.concatenate([[0], np.cumsum(np.concatenate([*lengths, np.zeros(0, dtype=np.int64)]))])
+    kind = np.int32 if max(indptr[-1], width) < 2**31 else np.int64
+    data, indices = np.empty(indptr[-1]), np.empty(indptr[-1], dtype=kind)
+    row = 0
+    for expression, blocks in zip(expressions, terms, strict=True):
+        begin = indptr[row : row + expression.size]
+        for start, matrix in blocks:
+            _fill(data, indices, begin, matrix, start)
+            begin = begin + np.diff(matrix.indptr)
+        row += expression.size
+    whole = sp.csr_array((data, indices, indptr.astype(kind)), shape=(row, width))
+    if not data.all():
+        whole.eliminate_zeros()
+    return whole
 
 
-def stack(parts: list[sp.csr_array], width: int) -> sp.csr_array:
-    """Rows one below the other, filled in place (scipy's vstack goes through COO)."""
-    lengths = join([np.diff(part.indptr) for part in parts]).astype(np.int64)
-    indptr = np.concatenate([[0], np.cumsum(lengths)])
-    stacked = sp.csr_array(
-        (
-            np.concatenate([part.data for part in parts]) if parts else np.empty(0),
-            np.concatenate([part.indices for part in parts]) if parts else np.empty(0, dtype=np.int32),
-            indptr,
-        ),
-        shape=(len(lengths), width),
-    )
-    stacked.eliminate_zeros()
-    return stacked
+def _canonical(matrix: sp.csr_array) -> sp.csr_array:
+    """Sorted, without duplicates; the flags of scipy remember it."""
+    if not matrix.has_canonical_format:
+        matrix.sum_duplicates()
+    return matrix
+
+
+def _fill(data: Vector, indices: NDArray[Any], begin: NDArray[np.int64], matrix: sp.csr_array, start: int) -> None:
+    """Copy the rows of a matrix to the places where they begin."""
+    if not matrix.nnz:
+        return
+    lengths = np.diff(matrix.indptr)
+    per_row, apart = lengths[0], np.diff(begin)
+    if (lengths == per_row).all() and (apart[1:] == apart[:-1]).all():
+        # Rows of one length at equal distances, as a dense layer has them: two strided copies.
+        stride = int(apart[0]) if apart.size else int(per_row)
+        for target, source in ((data, matrix.data), (indices, matrix.indices + np.int32(start))):
+            size = target.itemsize
+            view = np.lib.stride_tricks.as_strided(
+                target[begin[0] :], (lengths.size, per_row), (stride * size, size), writeable=True
+            )
+            view[...] = source.reshape(lengths.size, per_row)
+        return
+    places = np.repeat(begin - matrix.indptr[:-1], lengths) + np.arange(matrix.nnz)
+    data[places], indices[places] = matrix.data, matrix.indices + start
 
 
 def join(parts: list[Vector]) -> Vector:

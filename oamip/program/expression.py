@@ -67,6 +67,8 @@ class Expression:
     def take(self, positions: NDArray[np.intp], shape: Shape | None = None) -> Expression:
         """The entries at flat ``positions``, in that order, repeats allowed; −1 gives the constant 0."""
         absent = positions < 0
+        if positions.size == self.size and (positions == np.arange(self.size)).all():
+            return Expression(self.terms, self.constant, shape if shape is not None else positions.shape)
         if absent.any():
             keep = sp.diags_array(np.where(absent, 0.0, 1.0), format="csr")
             taken = self.take(np.where(absent, 0, positions), shape)

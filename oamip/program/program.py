@@ -15,7 +15,7 @@ import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 
 from oamip.errors import InputError
-from oamip.program.assembly import flatten, interval_product, join, spans, stack
+from oamip.program.assembly import assemble, interval_product, join, spans
 from oamip.program.blocks import SOS1, Block, Domain, Epigraph, Indicator, RowBlock
 from oamip.program.expression import Expression, Rows, constant
 from oamip.program.form import Atoms, CompiledEpigraph, Span, StandardForm
@@ -205,7 +205,7 @@ class Program:
         """The matrix of an expression over all columns, in block order."""
         starts = {span.name: span.start for span in self.columns()}
         width = sum(block.size for block in self.blocks.values()) if width is None else width
-        return flatten(expression, starts, width)
+        return assemble([expression], starts, width)
 
     def compile(self) -> StandardForm:
         """The standard form, with a column for every variable, used or not."""
@@ -213,17 +213,16 @@ class Program:
         starts = {span.name: span.start for span in columns}
         width = sum(span.size for span in columns)
         rows = spans([(row.name, row.expression.shape) for row in self.rows.values()])
-        parts = [flatten(row.expression, starts, width) for row in self.rows.values()]
         shift = [row.expression.constant for row in self.rows.values()]
         blocks = list(self.blocks.values())
         return StandardForm(
-            A=stack(parts, width),
+            A=assemble([row.expression for row in self.rows.values()], starts, width),
             row_lower=join([row.lower - c for row, c in zip(self.rows.values(), shift, strict=True)]),
             row_upper=join([row.upper - c for row, c in zip(self.rows.values(), shift, strict=True)]),
             column_lower=join([block.lower for block in blocks]),
             column_upper=join([block.upper for block in blocks]),
             integer=join([np.full(block.size, block.domain != "continuous") for block in blocks]).astype(bool),
-            cost=flatten(self.objective.reshape(-1), starts, width).toarray()[0],
+            cost=assemble([self.objective.reshape(-1)], starts, width).toarray()[0],
             constant=float(self.objective.constant[0]),
             sense=self.sense,
             columns=columns,

@@ -26,16 +26,16 @@ from oamip.formulations.importance import ImportanceOptions
 from oamip.learning import outputs
 from oamip.network import OUTPUT, Groups, cost_of, find_groups
 from oamip.options import Options
-from oamip.program import Program
 from oamip.pruning.baselines import BASELINES, baseline
 from oamip.pruning.bench import Bench
 from oamip.pruning.finetune import LEARNING_RATE, finetune
 from oamip.pruning.measure import Measured
+from oamip.pruning.recording import Recording
 from oamip.pruning.refit import refit
 from oamip.pruning.removal import remove
 from oamip.pruning.report import Report, SolverFacts, group_counts, versions
 from oamip.pruning.result import Result, Scoring
-from oamip.pruning.scoring import Request, find_formulation, score
+from oamip.pruning.scoring import Question, Request, find_formulation, score
 from oamip.pruning.selection import meets, same_counts, select, threshold
 from oamip.readers import read
 from oamip.solution import Solution, Solve
@@ -115,10 +115,26 @@ class Pruning:
         Returns:
             Scores (or the decision of a formulation that decides by itself), and all solutions in order.
         """
-        scoring, importance, scoped = scoring or Scoring(), self._importance(importance), self.scoped
+        scoring, importance = scoring or Scoring(), self._importance(importance)
         if scoring.formulation in BASELINES:
             self._refuse_unheard(scoring)
             return self._baseline(scoring.formulation, *self._hear(scoring.samples, importance)), ()
+        question = self.question(scoring, importance, budget)
+        solve = Recording(self.solve, self.options)
+        return score(question, solve), tuple(solve.solutions)
+
+    def question(
+        self,
+        scoring: Scoring | None = None,
+        importance: ImportanceOptions | None = None,
+        budget: Budget | None = None,
+    ) -> Question:
+        """What `score` asks of the solver: a formulation, whose program can be exported, or a procedure.
+
+        Raises:
+            InputError: no such formulation, or options that do not go together.
+        """
+        scoring, importance, scoped = scoring or Scoring(), self._importance(importance), self.scoped
         make = find_formulation(scoring.formulation)
         x, y = self._hear(scoring.samples, importance)
         self._tell(f"scoring {scoped.size} units on {len(x)} samples: {scoring.formulation}")
@@ -131,16 +147,7 @@ class Pruning:
             None if budget is None else meets(budget, self.groups, scoped),
             self.progress,
         )
-        answers: list[Solution] = []
-
-        def solve(program: Program, options: Options | None = None, /) -> Solution:
-            answers.append(self.solve(program, options or self.options))
-            if answers[-1].reason == "interrupted" and self.options.progress is None:
-                raise KeyboardInterrupt  # a session answers Ctrl-C with what it has; half-made scores prune nothing
-            return answers[-1]
-
-        scores = score(make(scoped, x, y, request), solve)
-        return scores, tuple(answers)
+        return make(scoped, x, y, request)
 
     def samples(self, count: int, *, fill: bool = False) -> tuple[NDArray[np.float64], NDArray[Any] | None]:
         """``count`` samples of ``data.score`` by seed, class-balanced, among those that the network gets right.

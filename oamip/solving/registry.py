@@ -25,7 +25,15 @@ class Pair:
     solver: str
     solver_version: str | None
     abilities: tuple[str, ...]
-    install: str
+    backend_install: str
+    solver_install: str
+
+    @property
+    def install(self) -> str:
+        """The command that installs what is missing; empty when nothing is."""
+        missing = [self.backend_install] if self.backend_version is None else []
+        missing += [self.solver_install] if self.solver_version is None else []
+        return " && ".join(filter(None, missing))
 
     @property
     def installed(self) -> bool:
@@ -94,10 +102,9 @@ def overview() -> tuple[Pair, ...]:
 def _pair(language: str, backend: Backend | None, solver: str, driver: Driver | None) -> Pair:
     language_version = None if backend is None else installed_version(backend.language)
     solver_version = None if driver is None else installed_version(driver.support.distribution)
-    missing = [backend.install] if backend is not None and language_version is None else []
-    missing += [driver.support.install] if driver is not None and solver_version is None else []
     abilities = () if driver is None else driver.support.abilities
-    return Pair(language, language_version, solver, solver_version, abilities, " && ".join(missing))
+    installs = "" if backend is None else backend.install, "" if driver is None else driver.support.install
+    return Pair(language, language_version, solver, solver_version, abilities, *installs)
 
 
 def _load(group: str, name: str, kind: str) -> Any:
