@@ -62,7 +62,8 @@ def export(
     if target.suffix not in WRITERS:
         raise InputError(f"{target}: the name of the file must end in {' or '.join(WRITERS)}")
     lowered = lower(program.compile(), LOGIC if logic else frozenset())
-    form, cuts, gap, notes = lowered.form, 0, 0.0, (_title(program, lowered.form),)
+    form, cuts, gap = lowered.form, 0, 0.0
+    notes: tuple[str, ...] = (_title(program, form),)
     if form.epigraphs:
         refined = solve_with_cuts(form, find_driver(solver), options or Options())
         if refined.outcome.x is None:

@@ -30,6 +30,7 @@ __all__ = ["Route", "solve", "solve_built", "solve_form"]
 Vector: TypeAlias = NDArray[np.float64]
 Route: TypeAlias = Literal["driver", "native"]
 
+SECOND = "highs"  # always installed; it is asked again about what is claimed to be infeasible
 EXPLAINING = 10.0  # seconds at most to find out which rows clash
 
 
@@ -163,7 +164,7 @@ def _solve_native(
 def _solve_form(blank: Solution, form: StandardForm, driver: Driver, options: Options, *, isolate: bool) -> Solution:
     _check_start(form, options)
     with _apart(driver) if isolate else nullcontext(driver) as reached:
-        return _judged(blank, form, reached, options)
+        return _judged(blank, form, reached, options, isolate=isolate)
 
 
 def _apart(driver: Driver) -> Any:
@@ -172,17 +173,23 @@ def _apart(driver: Driver) -> Any:
     return Isolated(driver)
 
 
-def _judged(blank: Solution, form: StandardForm, driver: Driver, options: Options) -> Solution:
+def _judged(blank: Solution, form: StandardForm, driver: Driver, options: Options, *, isolate: bool) -> Solution:
     routed = find_route(form, driver, options) if form.shape[1] else Routed(_without_columns(form), 0, ())
     judged = judge(form, routed.outcome, driver, options)
     solution = _filled(blank, form, routed, judged)
     if judged.reason != "infeasible":
         return solution
-    names, complete = clash(form, driver, options, seconds=EXPLAINING)
-    if names and not complete:
+    # Another solver asks again: it names what clashes, or refutes the claim.
+    with _apart(find_driver(SECOND)) if isolate else nullcontext(find_driver(SECOND)) as second:
+        found = clash(form, second, options, seconds=EXPLAINING)
+    if found.witness is not None:
+        refuted = judge(form, replace(routed.outcome, reason="error", x=found.witness), None, options)
+        text = f"{driver.name} says 'infeasible', but {SECOND} found a point that passes our check; it is held"
+        return replace(_filled(blank, form, routed, refuted), warnings=(*refuted.warnings, text))
+    if found.names and not found.complete:
         text = "the clash may name more row blocks than needed: there was no time to shorten it"
         solution = replace(solution, warnings=(*solution.warnings, text))
-    return replace(solution, clash=names)
+    return replace(solution, clash=found.names)
 
 
 def _filled(blank: Solution, form: StandardForm, routed: Routed, judged: Judgement) -> Solution:
