@@ -50,6 +50,8 @@ class Options:
         stop_at_objective: stop at an incumbent this good.
         stop_at_bound: stop when the bound has passed this value.
         progress: called with a `Progress` now and then; returning ``True`` interrupts the solve.
+        native_atoms: hand indicators, SOS1 sets and convex functions to a solver that knows them; off, they are bridged
+            and cut for every solver alike.
         raw: the solver's own options by their own names; they win over everything above.
 
     Raises:
@@ -70,6 +72,7 @@ class Options:
     stop_at_objective: float | None = None
     stop_at_bound: float | None = None
     progress: Callable[[Progress], bool | None] | None = None
+    native_atoms: bool = True
     raw: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -396,3 +396,50 @@ def zoo() -> Callable[[str], Specimen]:
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(0)
+
+
+# ── seconds per folder ───────────────────────────────────────────────────────────────────────────────────────────────
+
+BUDGETS = {  # seconds that a folder of tests may take on two cores, told beside what it took; nothing fails by it
+    "backends": 30,
+    "bounds": 5,
+    "conformance": 240,
+    "encodings": 5,
+    "formulations": 40,
+    "gates": 5,
+    "network": 15,
+    "program": 10,
+    "pruning": 90,
+    "readers": 30,
+    "solving": 90,
+    "tests": 120,  # files beside the folders
+    "doctests": 10,
+}
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print seconds per folder beside its budget, with its slowest test."""
+    took: dict[str, float] = {}
+    slowest: dict[str, tuple[float, str]] = {}
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if not isinstance(report, pytest.TestReport):
+                continue
+            area = _area(report.nodeid)
+            took[area] = took.get(area, 0.0) + report.duration
+            slowest[area] = max(slowest.get(area, (0.0, "")), (report.duration, report.nodeid.rpartition("/")[2]))
+    if sum(took.values()) < 1.0:
+        return
+    terminalreporter.section("seconds per folder")
+    for area, seconds in sorted(took.items(), key=lambda item: -item[1]):
+        budget = BUDGETS.get(area)
+        over = "  OVER" if budget is not None and seconds > budget else ""
+        worst, name = slowest[area]
+        terminalreporter.line(f"{area:<13}{seconds:7.1f} of {budget or '-':>4}{over:<6}  slowest {worst:5.1f}  {name}")
+
+
+def _area(nodeid: str) -> str:
+    parts = nodeid.partition("::")[0].split("/")
+    if parts[0] != "tests":
+        return "doctests"
+    return parts[1] if len(parts) > 2 else "tests"

@@ -18,6 +18,9 @@ block is a scalar component, other blocks are indexed from 0, by an integer or b
 taken already (by Pyomo itself, or by a block where rows have the same name) gets a trailing ``_``; the components are
 always at hand in ``built.columns`` and ``built.rows``.
 
+A block of SOS1 sets is an indexed ``SOSConstraint``. Indicators and epigraphs have no counterpart among Pyomo's linear
+components: the model alone lacks them, and `PyomoBackend.compile` attaches them again.
+
 Between `build` and `compile` users may add, change, fix, deactivate and delete as they are used to. What is not
 mixed-integer linear is refused by name. Pyomo itself is imported on the first call only.
 """
@@ -46,7 +49,7 @@ class PyomoBackend:
     install = "pip install 'pyomo>=6.10' packaging"
 
     def build(self, program: Program) -> Built:
-        """A ``ConcreteModel`` of everything but the epigraphs, which have no counterpart among linear components."""
+        """A ``ConcreteModel`` of everything but the indicators and the epigraphs."""
         from oamip_pyomo.build import build
 
         return build(program)

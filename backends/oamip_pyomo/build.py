@@ -1,6 +1,7 @@
 """A program as a ``ConcreteModel``: one ``Var`` per block, one ``Constraint`` per row block, one objective.
 
-Components are filled entry by entry from arrays and hold no rules, so that a model can be cloned and pickled.
+Components are filled entry by entry from arrays and hold no rules, so that a model can be cloned and pickled. The terms
+of a row are made when somebody looks at them (`oamip_pyomo.deferred`).
 """
 
 from __future__ import annotations
@@ -13,9 +14,12 @@ import pyomo.environ as pyo
 from numpy.typing import NDArray
 from pyomo.common.gc_manager import PauseGC
 from pyomo.core.expr.numeric_expr import LinearExpression
+from pyomo.core.expr.relational_expr import EqualityExpression, InequalityExpression, RangedExpression
 
-from oamip.program import Block, Program, RowBlock
+from oamip.program import Block, CompiledSOS1, Program, RowBlock
 from oamip.solving.backend import Built
+from oamip_pyomo.built import PyomoBuilt
+from oamip_pyomo.deferred import Source, defer
 
 __all__ = ["build"]
 
@@ -27,8 +31,8 @@ DOMAINS = {"continuous": pyo.Reals, "integer": pyo.Integers, "binary": pyo.Binar
 def build(program: Program) -> Built:
     """The native model of a program, its variables and constraints by the names of their blocks."""
     model = pyo.ConcreteModel(name=program.name)
-    # A quarter of a million small objects without a cycle among them: the collector would only look at each again and
-    # again, which doubles the time. The context manager restores it, also on an error.
+    # Thousands of small objects without a cycle among them: the collector would only look at each again and again. The
+    # context manager restores it, also on an error.
     with PauseGC():
         columns = {name: _declare(model, name, _variables(block)) for name, block in program.blocks.items()}
         every = _entries(columns.values())
@@ -37,7 +41,8 @@ def build(program: Program) -> Built:
             rows[name] = _declare(model, name, _empty_constraint(block))
             _fill(rows[name], block, program, every)
         _declare(model, "objective", _objective(program, every))
-    return Built(model=model, columns=columns, program=program, rows=rows)
+        sets = {each.name: _sets(model, each, every) for each in program.atoms()["sos1"]}
+    return PyomoBuilt(model=model, columns=columns, program=program, rows=rows, sets=sets)
 
 
 def _declare(model: Any, name: str, component: Any) -> Any:
@@ -74,24 +79,27 @@ def _empty_constraint(block: RowBlock) -> Any:
 
 
 def _fill(constraint: Any, block: RowBlock, program: Program, every: Objects) -> None:
-    matrix = program.flatten(block.expression)
-    starts, coefficients = matrix.indptr.tolist(), matrix.data.tolist()
-    variables = every[matrix.indices].tolist()
+    source = Source(program.flatten(block.expression), every)
     lower, upper = block.lower - block.expression.constant, block.upper - block.expression.constant
     limits = zip(_keys(block.expression.shape), lower.tolist(), upper.tolist(), strict=True)
     for i, (key, low, high) in enumerate(limits):
-        run = slice(starts[i], starts[i + 1])
-        body = LinearExpression(linear_coefs=coefficients[run], linear_vars=variables[run])
-        constraint[key if constraint.is_indexed() else None] = _relation(low, body, high)
+        constraint[key if constraint.is_indexed() else None] = _relation(low, defer(source, i), high)
 
 
-def _relation(low: float, body: Any, high: float) -> tuple[Any, ...]:
-    """A row as Pyomo takes it; one that is free on both sides stays an (infinite) inequality."""
+def _relation(low: float, body: Any, high: float) -> Any:
+    """A row as Pyomo would make it of a tuple; one that is free on both sides stays an (infinite) inequality."""
     if low == high:
-        return body, high
+        return EqualityExpression((body, high))
     if low == -np.inf:
-        return None, body, high
-    return (low, body, None) if high == np.inf else (low, body, high)
+        return InequalityExpression((body, high), False)
+    return InequalityExpression((low, body), False) if high == np.inf else RangedExpression((low, body, high), False)
+
+
+def _sets(model: Any, sets: CompiledSOS1, every: Objects) -> Any:
+    constraint = _declare(model, sets.name, pyo.SOSConstraint(range(sets.rows), sos=1, var={}, index={}))
+    for i, members in enumerate(every[sets.members].tolist()):
+        constraint.add(i, members, list(range(1, len(members) + 1)))
+    return constraint
 
 
 def _objective(program: Program, every: Objects) -> Any:

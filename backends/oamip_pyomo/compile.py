@@ -15,13 +15,14 @@ from oamip.solving.backend import Built
 from oamip_pyomo.columns import columns_of, limits
 from oamip_pyomo.linear import LinearReader
 from oamip_pyomo.rows import RowReader
+from oamip_pyomo.sets import sets_of
 
 __all__ = ["compile_model"]
 
 Vector: TypeAlias = NDArray[np.float64]
 
 # What is read, and what states nothing by itself. Anything else that is active would be lost without a word.
-READ = {pyo.Block, pyo.Constraint, pyo.Objective, pyo.Var}
+READ = {pyo.Block, pyo.Constraint, pyo.Objective, pyo.SOSConstraint, pyo.Var}
 MUTE = {
     pyo.BooleanVar,
     pyo.BuildAction,
@@ -36,7 +37,7 @@ MUTE = {
 
 
 def compile_model(built: Built) -> StandardForm:
-    """The standard form: the program's columns and rows first, then the user's own, and the program's epigraphs.
+    """The standard form: columns, rows and sets of the program first, then the user's own; the program's other atoms.
 
     Raises:
         InputError: something in the model is not mixed-integer linear; the message names it.
@@ -48,10 +49,12 @@ def compile_model(built: Built) -> StandardForm:
         bounds = limits(columns.variables)
         width = len(columns.variables)
         read = LinearReader(columns.variables)
-        rows = RowReader(read, width)
+        rows = RowReader(read, columns.variables)
         rows.collect(built)
         A, row_lower, row_upper = rows.arrays()
         cost, constant, sense = _objective(built.model, read, width)
+        sets = sets_of(built, columns.variables)
+    atoms = built.program.atoms(width)  # the user's own columns, which come last, have no part in them
     return StandardForm(
         A=A,
         row_lower=row_lower,
@@ -64,7 +67,9 @@ def compile_model(built: Built) -> StandardForm:
         sense=sense,
         columns=columns.spans,
         rows=rows.spans,
-        **built.program.atoms(width),  # the user's own columns, which come last, have no part in them
+        epigraphs=atoms["epigraphs"],
+        indicators=atoms["indicators"],
+        sos1=sets,
     )
 
 

@@ -9,9 +9,11 @@ variables infeasible when it misses by one rounding. The tests compare with it.
 from __future__ import annotations
 
 from array import array
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
+import numpy as np
 import pyomo.environ as pyo
+from numpy.typing import NDArray
 from pyomo.repn.linear import LinearRepnVisitor
 from pyomo.repn.util import VarRecorder
 
@@ -19,12 +21,15 @@ from oamip.errors import InputError
 
 __all__ = ["Linear", "LinearReader"]
 
+Vector: TypeAlias = NDArray[np.float64]
+Indices: TypeAlias = NDArray[np.intp]
+
 
 class Linear(NamedTuple):
     """``Σ_k coefficients[k] · x[columns[k]] + constant``; no column twice, fixed variables are in the constant."""
 
-    columns: array[int]
-    coefficients: array[float]
+    columns: Indices
+    coefficients: Vector
     constant: float
 
 
@@ -52,8 +57,9 @@ class LinearReader:
                 "linearise it, or add the convex part to the program as an epigraph"
             )
         try:
-            columns = array("q", map(self._position.__getitem__, found.linear))
-            return Linear(columns, array("d", found.linear.values()), float(found.constant))
+            columns = np.fromiter(map(self._position.__getitem__, found.linear), dtype=np.intp)
+            coefficients = array("d", found.linear.values())  # which, unlike numpy, refuses an InvalidNumber
+            return Linear(columns, np.array(coefficients), float(found.constant))
         except KeyError as missing:
             stranger = self._visitor.var_map[missing.args[0]].name
             raise InputError(

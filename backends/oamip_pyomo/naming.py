@@ -8,13 +8,13 @@ deleted) gives one run per entry, under Pyomo's own name for it, so that a name 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-__all__ = ["Run", "runs"]
+__all__ = ["Run", "labelled_runs", "runs"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,16 @@ def runs(component: Any, label: str, wanted: Callable[[Any], bool]) -> Iterator[
         return
     for entry in kept.values():
         yield Run(_entry_name(component, label, entry), (), [entry])
+
+
+def labelled_runs(model: Any, kind: Any, ours: Mapping[str, Any]) -> Iterator[Run]:
+    """The active entries of all components of a kind: ``ours`` first and under the labels there, then the user's."""
+    labels = {id(component): label for label, component in ours.items()}
+    order = {identity: position for position, identity in enumerate(labels)}
+    active = model.component_objects(kind, active=True, descend_into=True)
+    for component in sorted(active, key=lambda component: order.get(id(component), len(order))):
+        if not component.is_reference():  # its entries stand elsewhere on the model too
+            yield from runs(component, labels.get(id(component), component.name), lambda entry: entry.active)
 
 
 def _shape(component: Any, keys: list[Any]) -> tuple[int, ...] | None:

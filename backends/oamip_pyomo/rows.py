@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -15,11 +14,13 @@ from oamip.errors import InfeasibleProgram, InputError
 from oamip.program import Span
 from oamip.solving.backend import Built
 from oamip_pyomo.linear import Linear, LinearReader
-from oamip_pyomo.naming import Run, runs
+from oamip_pyomo.naming import labelled_runs
+from oamip_pyomo.untouched import SeenByNobody
 
 __all__ = ["RowReader"]
 
 Vector: TypeAlias = NDArray[np.float64]
+Indices: TypeAlias = NDArray[np.intp]
 
 TOLERANCE = 1e-6  # as in `oamip.program.check`
 
@@ -27,11 +28,13 @@ TOLERANCE = 1e-6  # as in `oamip.program.check`
 class RowReader:
     """Collects rows ``lower ≤ A x ≤ upper``; a ranged constraint is one row, one without variables an empty row."""
 
-    def __init__(self, read: LinearReader, width: int) -> None:
-        self._read, self._width = read, width
+    def __init__(self, read: LinearReader, variables: list[Any]) -> None:
+        self._read, self._width = read, len(variables)
+        self._seen = SeenByNobody(variables)
         self._spans: list[Span] = []
-        self._columns, self._coefficients = array("q"), array("d")
-        self._ends, self._lower, self._upper = array("q", [0]), array("d"), array("d")
+        self._columns: list[Indices] = []
+        self._coefficients: list[Vector] = []
+        self._lower, self._upper = array("d"), array("d")
 
     def collect(self, built: Built) -> None:
         """Read every active constraint.
@@ -40,7 +43,7 @@ class RowReader:
             InputError: one is not linear, or has a bound that is not a number; the message names it.
             InfeasibleProgram: one without variables does not hold.
         """
-        for run in _active_runs(built):
+        for run in labelled_runs(built.model, pyo.Constraint, built.rows):
             self._spans.append(Span(run.name, len(self._lower), run.shape))
             for constraint in run.entries:
                 self._append(constraint, run.name)
@@ -52,35 +55,31 @@ class RowReader:
 
     def arrays(self) -> tuple[sp.csr_array, Vector, Vector]:
         """``(A, lower, upper)``."""
-        triple = np.array(self._coefficients), np.array(self._columns), np.array(self._ends)
+        ends = np.cumsum([0, *(columns.size for columns in self._columns)])
+        columns = np.concatenate([np.empty(0, dtype=np.intp), *self._columns])
+        triple = np.concatenate([np.empty(0), *self._coefficients]), columns, ends
         A = sp.csr_array(triple, shape=(len(self._lower), self._width))
+        A.eliminate_zeros()
         A.sort_indices()
         return A, np.array(self._lower), np.array(self._upper)
 
     def _append(self, constraint: Any, block: str) -> None:
+        low, row, high = self._seen(constraint.expr) or self._bounded(constraint)
+        lower, upper = low - row.constant, high - row.constant
+        if not len(row.columns):
+            _refuse_false(constraint, block, row, lower, upper)
+        self._columns.append(row.columns)
+        self._coefficients.append(row.coefficients)
+        self._lower.append(lower)
+        self._upper.append(upper)
+
+    def _bounded(self, constraint: Any) -> tuple[float, Linear, float]:
         try:
             low, body, high = constraint.to_bounded_expression(evaluate_bounds=True)
         except ValueError as error:  # a bound that is no number, or that depends on variables
             raise InputError(f"constraint '{constraint.name}' cannot be read: {error}") from None
         row = self._read(body, constraint)
-        lower = -np.inf if low is None else low - row.constant
-        upper = np.inf if high is None else high - row.constant
-        if not row.columns:
-            _refuse_false(constraint, block, row, lower, upper)
-        self._columns.extend(row.columns)
-        self._coefficients.extend(row.coefficients)
-        self._ends.append(len(self._columns))
-        self._lower.append(lower)
-        self._upper.append(upper)
-
-
-def _active_runs(built: Built) -> Iterator[Run]:
-    labels = {id(constraint): name for name, constraint in built.rows.items()}
-    order = {identity: position for position, identity in enumerate(labels)}
-    active = built.model.component_objects(pyo.Constraint, active=True, descend_into=True)
-    for component in sorted(active, key=lambda component: order.get(id(component), len(order))):
-        if not component.is_reference():  # its entries stand elsewhere on the model too
-            yield from runs(component, labels.get(id(component), component.name), lambda entry: entry.active)
+        return -np.inf if low is None else low, row, np.inf if high is None else high
 
 
 def _refuse_false(constraint: Any, block: str, row: Linear, lower: float, upper: float) -> None:

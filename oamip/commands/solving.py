@@ -38,6 +38,7 @@ class Solving:
         feasibility: largest violation of a row that counts as satisfied.
         integrality: largest distance from an integer that counts as integer.
         threads: of the solver.
+        native_atoms: hand indicators, SOS1 sets and convex functions to a solver that knows them as they are.
         raw: an option of the solver by its own name, for example --raw presolve=off (repeat for several).
         log: print the solver's log afterwards.
         log_file: file for the solver's log.
@@ -56,6 +57,7 @@ class Solving:
     feasibility: float = 1e-7
     integrality: float = 1e-6
     threads: int = 1
+    native_atoms: bool = True
     raw: Patterns = ()
     log: Flag = False
     log_file: Path | None = None
@@ -76,6 +78,7 @@ class Solving:
             threads=self.threads,
             seed=seed,
             log_file=self.log_file,
+            native_atoms=self.native_atoms,
             raw=dict(_raw_option(text) for text in self.raw),
         )
 

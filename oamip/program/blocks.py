@@ -61,7 +61,8 @@ class Epigraph:
 class Indicator:
     """``switch[i] = on[i]  ⇒  lower[i] ≤ expression[i] ≤ upper[i]``.
 
-    The linear part of the expression, without its constant, lies in [lowest, highest] whatever the switch says.
+    The linear part of the expression, without its constant, is known to lie in [lowest, highest] whatever the switch
+    says; infinite where nothing is known but the bounds of the variables.
     """
 
     name: str

@@ -53,8 +53,10 @@ def check(form: StandardForm, x: Vector, *, tolerance: float = TOLERANCE, integr
 
     ``integrality`` is the largest distance from an integer that counts as integer; it is scaled onto ``tolerance``.
     """
-    if x.shape != form.cost.shape or not np.isfinite(x).all():
-        return Verdict(np.inf, np.inf, np.inf, np.inf, np.inf, "a value that is not finite", tolerance)
+    if x.shape != form.cost.shape:
+        return _hopeless(f"the shape of the point, {x.shape} for {form.shape[1]} columns,", tolerance)
+    if not np.isfinite(x).all():
+        return _hopeless("a value that is not finite", tolerance)
     activity, scale = form.A @ x, np.maximum(1.0, abs(form.A) @ np.abs(x))
     excess = {
         "row": np.maximum(form.row_lower - activity, activity - form.row_upper) / scale,
@@ -64,7 +66,8 @@ def check(form: StandardForm, x: Vector, *, tolerance: float = TOLERANCE, integr
     curved, logical = {}, {}
     for epigraph in form.epigraphs:
         size = np.maximum(1.0, abs(epigraph.T) @ np.abs(x) + np.abs(epigraph.arguments(x)).max(axis=1))
-        curved[f"epigraph {epigraph.name}"] = epigraph.excess(x) / size
+        excess_ = epigraph.excess(x) / size
+        curved[f"epigraph {epigraph.name}"] = np.where(np.isnan(excess_), np.inf, excess_)
     for indicator in form.indicators:
         logical[f"indicator {indicator.name}"] = indicator.excess(x) / np.maximum(1.0, abs(indicator.R) @ np.abs(x))
     for sos1 in form.sos1:
@@ -79,6 +82,10 @@ def check(form: StandardForm, x: Vector, *, tolerance: float = TOLERANCE, integr
         _worst(form, excess, curved | logical),
         tolerance,
     )
+
+
+def _hopeless(what: str, tolerance: float) -> Verdict:
+    return Verdict(np.inf, np.inf, np.inf, np.inf, np.inf, what, tolerance)
 
 
 def _largest(violations: dict[str, Vector]) -> float:

@@ -13,6 +13,8 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from oamip.program.intervals import interval_product
+
 __all__ = ["CompiledIndicator", "CompiledSOS1"]
 
 Vector: TypeAlias = NDArray[np.float64]
@@ -29,7 +31,8 @@ class CompiledIndicator:
         on: (n,) the value, true for 1, at which the row must hold.
         R: (n, columns).
         lower, upper: (n,) the sides of the rows.
-        lowest, highest: (n,) what ``R x`` can be at all, from whoever knows it best; big-M is as small as these.
+        lowest, highest: (n,) what ``R x`` can be at all, where more is known than the bounds of the columns say
+            (`reach` joins both); infinite otherwise.
     """
 
     name: str
@@ -45,6 +48,11 @@ class CompiledIndicator:
     def rows(self) -> int:
         """Number n of switched rows."""
         return int(self.switch.size)
+
+    def reach(self, column_lower: Vector, column_upper: Vector) -> tuple[Vector, Vector]:
+        """Least and largest value of ``R x``, from what is known and from the bounds of the columns as they now are."""
+        lowest, highest = interval_product(self.R, column_lower, column_upper)
+        return np.maximum(lowest, self.lowest), np.minimum(highest, self.highest)
 
     def excess(self, x: Vector) -> Vector:
         """How far each row that is switched on is violated, 0 where it holds or is off."""

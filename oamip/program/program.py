@@ -15,11 +15,12 @@ import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 
 from oamip.errors import InputError
-from oamip.program.assembly import assemble, interval_product, join, spans
+from oamip.program.assembly import assemble, join, spans
 from oamip.program.blocks import SOS1, Block, Domain, Epigraph, Indicator, RowBlock
 from oamip.program.expression import Expression, Rows, constant
 from oamip.program.form import Atoms, CompiledEpigraph, Span, StandardForm
 from oamip.program.functions import ConvexFunction
+from oamip.program.intervals import interval_product
 from oamip.program.logic import CompiledIndicator, CompiledSOS1
 
 __all__ = ["Program"]
@@ -144,7 +145,7 @@ class Program:
             on: the values of the switches at which the rows hold; one for all, or one each.
             activity: least and largest value of what varies in the rows (``a x`` in ``a x + 3 ≤ b``), where more is
                 known than the bounds of the variables say, from CROWN for example. A solver without indicators gets a
-                big-M of exactly that size.
+                big-M of that size, or of what the bounds say where that is less.
 
         Raises:
             InputError: the name is taken, a switch is no binary variable, or their number is not that of the rows.
@@ -157,11 +158,7 @@ class Program:
         if flat.size != size:
             raise InputError(f"indicator '{name}' has {flat.size} switches for {size} rows; give one for each")
         at = np.broadcast_to(np.asarray(on, dtype=np.bool_), (size,)).copy()
-        lowest, highest = (side - rows.expression.constant for side in self.activity(rows.expression))
-        known = [
-            np.broadcast_to(np.asarray(side, dtype=np.float64), rows.expression.shape).ravel() for side in activity
-        ]
-        lowest, highest = np.maximum(lowest, known[0]), np.minimum(highest, known[1])
+        lowest, highest = (np.broadcast_to(np.asarray(side, dtype=np.float64), (size,)).copy() for side in activity)
         flat_rows = rows.expression.reshape(-1)
         self.indicators[name] = Indicator(name, flat, at, flat_rows, rows.lower, rows.upper, lowest, highest)
 

@@ -20,7 +20,7 @@ has checked it on the compiled form, users' own rows included.
     >>> solution.held, solution["keep"].tolist(), round(solution.objective, 6)
     ('proven', [0.0, 0.0, 1.0, 1.0], 1.193147)
 
-Files, in the order in which data passes: `backend`, `registry`, `solve`, `route`, `driver`, `session`, ``drivers/``;
+Files, in the order in which data passes: `backend`, `registry`, `pipeline`, `route`, `driver`, `session`, ``drivers/``;
 `cutloop` with `master`, `incumbent` and `epigraphs`; `judge`, `infeasible`; `export` writes an MPS file instead.
 """
 
@@ -28,10 +28,12 @@ from oamip.solving.backend import Backend, Built, NativeBackend
 from oamip.solving.cutloop import Refined, solve_with_cuts
 from oamip.solving.driver import Driver, Support
 from oamip.solving.export import Exported, export
+from oamip.solving.isolation import Isolated
 from oamip.solving.outcome import Outcome
+from oamip.solving.pipeline import solve, solve_built, solve_form
+from oamip.solving.reading import read_form
 from oamip.solving.registry import Pair, backend_names, driver_names, find_backend, find_driver, overview
 from oamip.solving.session import Session
-from oamip.solving.solve import solve, solve_built, solve_form
 from oamip.solving.solver import Solver, solver_for, workers
 
 __all__ = [
@@ -39,6 +41,7 @@ __all__ = [
     "Built",
     "Driver",
     "Exported",
+    "Isolated",
     "NativeBackend",
     "Outcome",
     "Pair",
@@ -52,6 +55,7 @@ __all__ = [
     "find_backend",
     "find_driver",
     "overview",
+    "read_form",
     "solve",
     "solve_built",
     "solve_form",

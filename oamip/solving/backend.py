@@ -91,6 +91,10 @@ class NativeBackend(Backend, Protocol):
         """Names of those that are installed."""
         ...
 
+    def native_distribution(self, solver: str) -> str:
+        """The distribution whose version is reported for one of them."""
+        ...
+
     def solve_native(self, built: Built, solver: str, options: Options) -> Outcome:
         """Let the language solve its model as it stands; ``x`` in the order of the columns of `compile`.
 

@@ -10,7 +10,7 @@ from oamip.program import StandardForm
 from oamip.solving.outcome import Outcome
 from oamip.solving.session import Session
 
-__all__ = ["Driver", "Outcome", "Support", "unsupported"]
+__all__ = ["Driver", "Outcome", "Support", "Versioned", "unsupported"]
 
 
 @dataclass(frozen=True)
@@ -74,11 +74,20 @@ class Driver(Protocol):
         ...
 
 
-def unsupported(support: Support, options: Options, *, integer: bool) -> tuple[str, ...]:
+@runtime_checkable
+class Versioned(Protocol):
+    """A driver whose solver is no distribution, an executable for example, and who looks for its version itself."""
+
+    def version(self) -> str | None:
+        """The version, found without importing much; ``None`` when the solver is not installed."""
+        ...
+
+
+def unsupported(name: str, support: Support, options: Options, *, integer: bool) -> tuple[str, ...]:
     """A warning for each option that differs from its default and that the solver cannot honour."""
     asked = {
         "start": options.start is not None,
-        "gap": integer and options.gap_relative > Options.gap_relative,
+        "gap": integer and (options.gap_relative > Options.gap_relative or options.gap_absolute > Options.gap_absolute),
         "node_limit": options.node_limit is not None,
         "memory_limit": options.memory_limit is not None,
         "threads": options.threads != Options.threads,
@@ -87,7 +96,7 @@ def unsupported(support: Support, options: Options, *, integer: bool) -> tuple[s
         "objective_limit": options.stop_at_objective is not None or options.stop_at_bound is not None,
     }
     return tuple(
-        f"option {name}: not available in {support.distribution}, so it is not applied"
-        for name, wanted in asked.items()
-        if wanted and not getattr(support, name)
+        f"option {option}: solver '{name}' has none, so it is not applied"
+        for option, wanted in asked.items()
+        if wanted and not getattr(support, option)
     )

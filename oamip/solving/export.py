@@ -10,6 +10,7 @@ from oamip.errors import InputError, SolveError
 from oamip.options import Options
 from oamip.program import Program, StandardForm
 from oamip.program.bridges import Step, lower
+from oamip.program.lp import write_lp
 from oamip.program.mps import write_mps
 from oamip.solution import relative_gap
 from oamip.solving.cutloop import solve_with_cuts
@@ -18,7 +19,7 @@ from oamip.solving.registry import find_driver
 
 __all__ = ["Exported", "export"]
 
-WRITERS = {".mps": write_mps}
+WRITERS = {".mps": write_mps, ".lp": write_lp}
 LOGIC = frozenset({"indicator", "sos1"})
 
 

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import TypeAlias, get_args
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from oamip.options import Options
 from oamip.program import StandardForm, Verdict, check
 from oamip.program.bridges import settle
 from oamip.program.check import TOLERANCE
+from oamip.program.intervals import interval_product
 from oamip.solution import Held, Reason
 from oamip.solving.driver import Driver
 from oamip.solving.outcome import Outcome, no_bound
@@ -24,6 +26,8 @@ from oamip.solving.route import route
 __all__ = ["Judgement", "judge"]
 
 Vector: TypeAlias = NDArray[np.float64]
+
+FINELY = 1e-2  # of the tolerances that were asked, where rounding broke a point
 
 
 @dataclass(frozen=True)
@@ -43,19 +47,30 @@ def judge(form: StandardForm, outcome: Outcome, driver: Driver | None, options: 
     """Check a claim.
 
     The point is accepted as `check` says, integers rounded; if rounding breaks a row, the continuous part is solved
-    again with the integers fixed. A point that still fails is refused: held is ``none`` and the reason ``error``. A
-    bound that the checked point contradicts is dropped. ``proven`` wants all three: the solver said optimal, the point
-    passed, and its gap to the bound, both as we compute them, is within what was asked.
+    again with the integers fixed, and if that fails, the whole with a hundredth of the tolerance. A solver's point that
+    still fails is refused, with its bound, and the reason is ``error``. The user's start, and points that the solver
+    passed on the way, are held when they are better than what is left. A bound that the held point contradicts is
+    dropped. ``proven`` wants all three: the solver said optimal, the point passed, and its gap to the bound, both as we
+    compute them, is within what was asked.
 
-    Without a driver nothing can be solved again, so a point that rounding breaks is refused.
+    Without a driver nothing can be solved again.
     """
+    if outcome.reason not in get_args(Reason):
+        text = f"the solver stopped with '{outcome.reason}', which is no reason that there is"
+        outcome = replace(outcome, reason="error", warnings=(*outcome.warnings, text))
     if outcome.x is None:
-        return _without_point(form, outcome, options)
-    x, verdict = _accepted(form, outcome.x, driver, options)
+        return _with_others(form, outcome, _without_point(form, outcome, options), options)
+    x, verdict, rounding = _accepted(form, outcome.x, driver, options)
+    if x is None and rounding and driver is not None:
+        return _again(form, outcome, verdict, driver, options)
     if x is None:
         text = f"the solver's point was refused: {verdict.worst} is violated by {verdict.violation:.2g}"
-        warnings = (*outcome.warnings, text)
-        return Judgement("error", "none", None, math.nan, outcome.bound, None, warnings)
+        refused = Judgement("error", "none", None, math.nan, no_bound(form), None, (*outcome.warnings, text))
+        return _with_others(form, outcome, refused, options)
+    return _with_others(form, outcome, _with_point(form, outcome, x, verdict, options), options)
+
+
+def _with_point(form: StandardForm, outcome: Outcome, x: Vector, verdict: Verdict, options: Options) -> Judgement:
     objective = form.objective(x)
     accuracy = options.feasibility * max(1.0, float(np.abs(form.cost) @ np.abs(x)) + abs(form.constant))
     bound, doubts = _bound(form, objective, outcome.bound, 10.0 * max(accuracy, TOLERANCE))
@@ -63,24 +78,64 @@ def judge(form: StandardForm, outcome: Outcome, driver: Driver | None, options: 
     return Judgement(reason, held, x, objective, bound, verdict, (*outcome.warnings, *doubts, *more))
 
 
-def _accepted(form: StandardForm, x: Vector, driver: Driver | None, options: Options) -> tuple[Vector | None, Verdict]:
-    """The point as it will be given out, or ``None``, with the verdict on it."""
+def _with_others(form: StandardForm, outcome: Outcome, judged: Judgement, options: Options) -> Judgement:
+    """The start, or a point that the solver passed, in place of a worse one or of none."""
+    sign = 1.0 if form.sense == "min" else -1.0
+    best, source = judged.x, ""
+    value = math.inf if best is None else sign * judged.objective - 10.0 * TOLERANCE * max(1.0, abs(judged.objective))
+    start = () if options.start is None else (np.asarray(options.start, dtype=np.float64),)
+    for name, points in (("start that it was given", start), ("better point that it had passed", outcome.points)):
+        for point in points:
+            if point.shape != form.cost.shape or not sign * form.objective(point) < value:
+                continue  # NaN in a partial start is not less than anything
+            rounded = np.where(form.integer, np.round(point), point)
+            if check(form, rounded, tolerance=max(TOLERANCE, options.feasibility)).accepted:
+                best, source, value = rounded, name, sign * form.objective(rounded)
+    if best is None or not source:
+        return judged
+    kind = "a point" if judged.x is not None else "no point"
+    text = f"the solver says '{outcome.reason}' and gives {kind}, but the {source} is feasible; it is held"
+    reason = judged.reason if judged.reason not in ("infeasible", "optimal", "gap_limit") else "error"
+    verdict = check(form, best, tolerance=max(TOLERANCE, options.feasibility))
+    bound, doubts = _bound(form, form.objective(best), judged.bound, 10.0 * TOLERANCE * max(1.0, abs(value)))
+    warnings = (*judged.warnings, *doubts, text)
+    return Judgement(reason, "feasible", best, form.objective(best), bound, verdict, warnings)
+
+
+def _again(form: StandardForm, outcome: Outcome, verdict: Verdict, driver: Driver, options: Options) -> Judgement:
+    """Solve once more, so finely that rounding the integers breaks nothing."""
+    left = max(0.0, options.time_limit - outcome.seconds)
+    finely = options.with_(
+        integrality=FINELY * options.integrality, feasibility=FINELY * options.feasibility, time_limit=left
+    )
+    text = (
+        f"rounding the integers of the solver's point broke {verdict.worst} by {verdict.violation:.2g}; it was solved "
+        "again with a hundredth of the tolerances"
+    )
+    second = route(form, driver, finely).outcome
+    return judge(form, replace(second, warnings=(*outcome.warnings, text, *second.warnings)), None, options)
+
+
+def _accepted(
+    form: StandardForm, x: Vector, driver: Driver | None, options: Options
+) -> tuple[Vector | None, Verdict, bool]:
+    """The point as it will be given out, or ``None``, the verdict on it, and whether only rounding broke it."""
     tolerance = max(TOLERANCE, options.feasibility)
     claimed = check(form, x, tolerance=tolerance, integrality=max(TOLERANCE, options.integrality))
     if not claimed.accepted:
-        return None, claimed  # a false point is refused, however easily it could be mended
+        return None, claimed, False  # a false point is refused, however easily it could be mended
     if not form.integer.any():
-        return x, claimed
+        return x, claimed, False
     rounded = np.where(form.integer, np.round(x), x)
     verdict = check(form, rounded, tolerance=tolerance)
     if verdict.accepted or driver is None:
-        return (rounded if verdict.accepted else None), verdict
+        return (rounded if verdict.accepted else None), verdict, True
     polished = _polished(form, rounded, driver, options)
     if polished is not None:
         again = check(form, polished, tolerance=tolerance)
         if again.accepted:
-            return polished, again
-    return None, verdict
+            return polished, again, False
+    return None, verdict, True
 
 
 def _polished(form: StandardForm, rounded: Vector, driver: Driver, options: Options) -> Vector | None:
@@ -116,20 +171,20 @@ def _standing(
 
 
 def _without_point(form: StandardForm, outcome: Outcome, options: Options) -> Judgement:
-    """No point: a claim of infeasibility is at least tried on the user's own start."""
-    empty = Judgement(outcome.reason, "none", None, math.nan, outcome.bound, None, outcome.warnings)
-    if outcome.reason in ("optimal", "gap_limit", "objective_limit"):
-        text = f"the solver says '{outcome.reason}' and gives no point"
-        return replace(empty, reason="error", bound=no_bound(form), warnings=(*outcome.warnings, text))
-    if outcome.reason != "infeasible":
+    """No point: what is claimed instead must be possible."""
+    bound, reason = outcome.bound, outcome.reason
+    if math.isnan(bound) or reason in ("infeasible", "unbounded"):
+        bound = no_bound(form)
+    empty = Judgement(reason, "none", None, math.nan, bound, None, outcome.warnings)
+    doubt = ""
+    if reason in ("optimal", "gap_limit") or (reason == "objective_limit" and options.stop_at_bound is None):
+        doubt = "and gives no point"
+    elif reason == "unbounded":
+        low, high = interval_product(sp.csr_array(form.cost[None]), form.column_lower, form.column_upper)
+        side = low[0] if form.sense == "min" else high[0]
+        if math.isfinite(side):
+            doubt = f"but the bounds of the variables keep the objective from passing {side + form.constant:.9g}"
+    if not doubt:
         return empty
-    empty = replace(empty, bound=no_bound(form))
-    if options.start is None:
-        return empty
-    start = np.asarray(options.start, dtype=np.float64)
-    verdict = check(form, start)
-    if not verdict.accepted:
-        return empty
-    text = "the solver says 'infeasible', but the start that it was given is feasible; the start is held"
-    value = form.objective(start)
-    return Judgement("error", "feasible", start, value, no_bound(form), verdict, (*outcome.warnings, text))
+    text = f"the solver says '{reason}' {doubt}"
+    return replace(empty, reason="error", bound=no_bound(form), warnings=(*outcome.warnings, text))

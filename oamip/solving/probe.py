@@ -11,8 +11,8 @@ from oamip.errors import OamipError
 from oamip.options import Options
 from oamip.program import Program
 from oamip.solving.driver import Driver
+from oamip.solving.pipeline import solve
 from oamip.solving.registry import find_driver
-from oamip.solving.solve import solve
 
 __all__ = ["Probe", "probe"]
 

@@ -11,9 +11,18 @@ from oamip.errors import MissingDependency
 from oamip.plugins import entries
 from oamip.plugins import load as load_plugin
 from oamip.solving.backend import Backend
-from oamip.solving.driver import Driver
+from oamip.solving.driver import Driver, Versioned
 
-__all__ = ["Pair", "backend_names", "driver_names", "find_backend", "find_driver", "installed_version", "overview"]
+__all__ = [
+    "Pair",
+    "backend_names",
+    "driver_names",
+    "driver_version",
+    "find_backend",
+    "find_driver",
+    "installed_version",
+    "overview",
+]
 
 
 @dataclass(frozen=True)
@@ -61,7 +70,8 @@ def find_backend(backend: str | Backend) -> Backend:
     if not isinstance(backend, str):
         return backend
     found: Backend = _load("oamip.backends", backend, "backend")
-    _demand(found.language, f"backend '{backend}'", found.install)
+    if installed_version(found.language) is None:
+        raise MissingDependency(found.language, f"backend '{backend}'", install=found.install)
     return found
 
 
@@ -75,7 +85,8 @@ def find_driver(solver: str | Driver) -> Driver:
     if not isinstance(solver, str):
         return solver
     found: Driver = _load("oamip.drivers", solver, "solver")
-    _demand(found.support.distribution, f"solver '{solver}'", found.support.install)
+    if driver_version(found) is None:
+        raise MissingDependency(found.support.distribution, f"solver '{solver}'", install=found.support.install)
     return found
 
 
@@ -85,6 +96,11 @@ def installed_version(distribution: str) -> str | None:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:
         return None
+
+
+def driver_version(driver: Driver) -> str | None:
+    """The version of a driver's solver, found without importing it; ``None`` when it is not installed."""
+    return driver.version() if isinstance(driver, Versioned) else installed_version(driver.support.distribution)
 
 
 def overview() -> tuple[Pair, ...]:
@@ -101,7 +117,7 @@ def overview() -> tuple[Pair, ...]:
 
 def _pair(language: str, backend: Backend | None, solver: str, driver: Driver | None) -> Pair:
     language_version = None if backend is None else installed_version(backend.language)
-    solver_version = None if driver is None else installed_version(driver.support.distribution)
+    solver_version = None if driver is None else driver_version(driver)
     abilities = () if driver is None else driver.support.abilities
     installs = "" if backend is None else backend.install, "" if driver is None else driver.support.install
     return Pair(language, language_version, solver, solver_version, abilities, *installs)
@@ -116,8 +132,3 @@ def _attempt(load: Callable[..., Any], *arguments: str) -> Any:
         return load(*arguments)
     except (ImportError, AttributeError):
         return None
-
-
-def _demand(distribution: str, purpose: str, install: str) -> None:
-    if installed_version(distribution) is None:
-        raise MissingDependency(distribution, purpose, install=install)

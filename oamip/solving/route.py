@@ -35,13 +35,14 @@ def route(form: StandardForm, driver: Driver, options: Options) -> Routed:
     if integer and not support.integer:
         count = int(form.integer.sum())
         raise InputError(f"solver '{driver.name}' takes no integers and the program has {count}; name another solver")
-    lowered = lower(form, support.atoms)
+    accepted = support.atoms if options.native_atoms else frozenset()
+    lowered = lower(form, accepted)
     options = _lowered(options, lowered)
     integer = bool(lowered.form.integer.any())
-    if lowered.form.kinds <= support.atoms:
+    if lowered.form.kinds <= accepted:
         with driver.open(lowered.form, options) as session:
             outcome, rounds = session.solve(), 1
-        missing = unsupported(support, options, integer=integer)
+        missing = unsupported(driver.name, support, options, integer=integer)
     else:
         refined = solve_with_cuts(lowered.form, driver, options)
         outcome, rounds = refined.outcome, refined.rounds
@@ -52,7 +53,7 @@ def route(form: StandardForm, driver: Driver, options: Options) -> Routed:
             threads=options.threads,
             seed=options.seed,
         )
-        missing = unsupported(support, only, integer=integer)
+        missing = unsupported(driver.name, support, only, integer=integer)
     outcome = replace(
         outcome,
         x=None if outcome.x is None else lowered.restore(outcome.x),

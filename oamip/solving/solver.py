@@ -13,8 +13,8 @@ from oamip.program import Program
 from oamip.solution import Solution
 from oamip.solving.backend import Backend
 from oamip.solving.driver import Driver
+from oamip.solving.pipeline import Route, solve
 from oamip.solving.registry import find_backend, find_driver
-from oamip.solving.solve import Route, solve
 
 __all__ = ["Solver", "solver_for", "workers"]
 

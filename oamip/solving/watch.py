@@ -70,7 +70,9 @@ class Watch(Generic[T]):
         try:
             self._wait(began)
         finally:
-            self._done.wait()
+            while not self._done.wait(INTERVAL):  # only when the user's callback failed
+                if self._halt is not None:
+                    self._halt()
         if self._error is not None:
             raise self._error
         return self._result  # type: ignore[return-value]  # the work is done and gave it
@@ -116,6 +118,7 @@ class Watch(Generic[T]):
         self.log.append(text)
         if self._log_to is not None:
             self._log_to.write(text)
+            self._log_to.flush()  # whoever follows the log, or reads it after a crash, has it all
 
     def found(self, x: Vector) -> None:
         """The solver found a better point (copied here)."""

@@ -2,77 +2,36 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 import pickle
-from dataclasses import dataclass
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyomo.environ as pyo
 import pytest
-import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pyomo.core.expr.numeric_expr import LinearExpression
+from pyomo.core.expr.numeric_expr import LinearExpression, SumExpression
+from pyomo.core.expr.visitor import identify_variables
 from pyomo.gdp import Disjunct, Disjunction
+from pyomo.repn import generate_standard_repn
 from pyomo.repn.plugins.standard_form import LinearStandardFormCompiler
 
 from oamip.errors import InfeasibleProgram, InputError
-from oamip.program import LogSumExp, Program, Rows, StandardForm, check, constant
+from oamip.program import LogSumExp, Program, StandardForm, check
+from oamip.solving import solve_built
 from oamip.solving.backend import Backend, Built
 from oamip_matrix import MatrixBackend
 from oamip_pyomo import PyomoBackend, build
+from oamip_pyomo.deferred import Deferred, origin
+
+from .conftest import assert_same_form, random_program
 
 BACKENDS = [pytest.param(MatrixBackend(), id="matrix"), pytest.param(PyomoBackend(), id="pyomo")]
 PYOMO = PyomoBackend()
-DOMAINS = ("continuous", "integer", "binary")
-SHAPES = ((), (3,), (2, 2), (1, 2, 2), (0,))
-
-
-def random_program(seed: int) -> Program:
-    """Blocks of every shape and domain, rows of every kind, columns and rows in which nothing stands."""
-    rng = np.random.default_rng(seed)
-    program = Program("random")
-    total = constant(np.float64(rng.normal()))
-    for number in range(rng.integers(1, 5)):
-        shape = SHAPES[rng.integers(len(SHAPES))]
-        lower = np.where(rng.random(shape) < 0.3, -np.inf, rng.integers(-3, 1, shape))
-        upper = np.where(rng.random(shape) < 0.3, np.inf, rng.integers(1, 4, shape))
-        block = program.variables(f"x{number}", shape, lower, upper, domain=DOMAINS[rng.integers(3)])
-        if rng.random() < 0.7:
-            total = total + (block * rng.normal(size=shape)).sum()
-    (program.minimize if rng.random() < 0.5 else program.maximize)(total)
-    for number, shape in enumerate([(4,), (), (2, 3)]):
-        program.add(f"row{number}", random_rows(program, rng, shape))
-    return program
-
-
-def random_rows(program: Program, rng: np.random.Generator, shape: tuple[int, ...]) -> Rows:
-    """Equalities, ranges, one-sided and free rows; about a third of them without variables, which hold."""
-    size = int(np.prod(shape))
-    expression = constant(rng.normal(size=size))
-    for block in program.blocks.values():
-        density = rng.choice([0.0, 0.6])
-        expression = expression + sp.random_array((size, block.size), density=density, rng=rng) @ block.reshape(-1)
-    lower, upper = expression.constant - rng.random(size), expression.constant + rng.random(size)
-    kind = rng.integers(4, size=size)
-    lower = np.where((kind == 0) | (kind == 3), -np.inf, lower)
-    upper = np.where((kind == 1) | (kind == 3), np.inf, upper)
-    equal = rng.random(size) < 0.2
-    lower, upper = np.where(equal, expression.constant, lower), np.where(equal, expression.constant, upper)
-    return Rows(expression.reshape(*shape), lower, upper)
-
-
-@dataclass(frozen=True)
-class Sorted:
-    """The rows of a form in an order that depends on their contents alone."""
-
-    rows: np.ndarray
-
-    @classmethod
-    def of(cls, form: StandardForm) -> Sorted:
-        table = np.column_stack([form.A.toarray(), form.row_lower, form.row_upper])
-        return cls(table[np.lexsort(np.round(table, 9).T)])
 
 
 def small() -> tuple[Program, Built]:
@@ -104,13 +63,7 @@ def test_pyomo_compiles_what_matrix_compiles(seed: int) -> None:
     program = random_program(seed)
     ours, theirs = MatrixBackend(), PYOMO
     plain, through = ours.compile(ours.build(program)), theirs.compile(theirs.build(program))
-    np.testing.assert_array_equal(through.column_lower, plain.column_lower)
-    np.testing.assert_array_equal(through.column_upper, plain.column_upper)
-    np.testing.assert_array_equal(through.integer, plain.integer)
-    np.testing.assert_allclose(through.cost, plain.cost, rtol=1e-15)
-    assert (through.sense, through.columns) == (plain.sense, plain.columns)
-    assert through.constant == pytest.approx(plain.constant, rel=1e-15)
-    np.testing.assert_allclose(Sorted.of(through).rows, Sorted.of(plain).rows, rtol=1e-14, atol=1e-14)
+    assert_same_form(through, plain)
     # Pyomo keeps the order of rows, and with it their names.
     assert [through.row_name(i) for i in range(through.shape[0])] == [plain.row_name(i) for i in range(plain.shape[0])]
 
@@ -118,7 +71,9 @@ def test_pyomo_compiles_what_matrix_compiles(seed: int) -> None:
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_pyomo_agrees_with_the_compiler_of_pyomo(seed: int) -> None:
-    built = PYOMO.build(random_program(seed))
+    program = random_program(seed)
+    program.sets.clear()  # it has none
+    built = PYOMO.build(program)
     form = PYOMO.compile(built)
     theirs = LinearStandardFormCompiler().write(built.model, mixed_form=True, set_sense=None)
     ours = {
@@ -326,6 +281,160 @@ def test_disjunctions_are_refused_until_they_are_transformed(relax: bool) -> Non
     assert "low.binary_indicator_var" in [form.column_name(j) for j in range(form.shape[1])]
 
 
+# ── SOS1 sets ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def with_sets() -> Built:
+    program, _ = small()
+    x, on = program.blocks["x"], program.blocks["on"]
+    program.sos1("either", x[np.array([[2, 0], [1, 2]])])
+    program.sos1("on", on.reshape(1, 4))  # a name that the model has taken
+    return PYOMO.build(program)
+
+
+def sets(built: Built) -> list[tuple[str, list[list[int]]]]:
+    return [(found.name, found.members.tolist()) for found in PYOMO.compile(built).sos1]
+
+
+def test_sets_are_native_and_not_doubled() -> None:
+    built = with_sets()
+    model = built.model
+    assert model.either.ctype is model.on_.ctype is pyo.SOSConstraint
+    assert [variable.name for variable in model.either[0].variables] == ["x[2]", "x[0]"]
+    assert sets(built) == [("either", [[2, 0], [1, 2]]), ("on", [[3, 4, 5, 6]])]
+    assert solve_built(built, backend=PYOMO).verified
+    assert list(model.clone().either[1].get_items())[1][1] == 2
+
+
+def test_users_sets_come_after_ours_and_their_weights_order_them() -> None:
+    built = with_sets()
+    model = built.model
+    model.mine = pyo.Var(bounds=(0, 1))
+    model.early = pyo.Block()
+    model.early.one = pyo.SOSConstraint(rule=lambda _: ([model.x[0], model.mine, model.x[1]], [3, 1, 2]), sos=1)
+    uneven = {"a": [0, 1], "b": [0, 1, 2]}
+    model.uneven = pyo.SOSConstraint(["a", "b"], var=model.x, sos=1, index=uneven)
+    found = dict(sets(built)[2:])
+    assert found == {"early.one": [[8, 1, 0]], "uneven[a]": [[0, 1]], "uneven[b]": [[0, 1, 2]]}
+
+
+def test_sets_that_are_inactive_or_deleted_are_gone() -> None:
+    built = with_sets()
+    built.model.either[0].deactivate()
+    built.model.del_component("on_")
+    assert sets(built) == [("either[1]", [[1, 2]])]
+
+
+# ── expressions that are made when somebody looks ──────────────────────────────────────────────────────────────────
+
+
+def bodies(built: Built) -> list[Any]:
+    """The bodies of all constraints, reached without a look at any of their attributes."""
+    relations = [entry.expr for rows in built.rows.values() for entry in rows.values()]
+    return [next(side for side in relation.args if type(side) is not float) for relation in relations]
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_it_makes_no_difference_who_has_looked_at_which_row(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    program = random_program(seed)
+    seen, unseen = PYOMO.build(program), PYOMO.build(program)
+    for body in bodies(seen):
+        if rng.random() < 0.5:
+            assert body.nargs() == len(body.args)
+    for ours, theirs in zip(variables_of(seen), variables_of(unseen), strict=True):
+        if rng.random() < 0.3:
+            value = float(np.clip(0.5, ours.lb, ours.ub))
+            ours.fix(value, skip_validation=True)
+            theirs.fix(value, skip_validation=True)
+    assert outcome(seen) == outcome(unseen)
+
+
+def variables_of(built: Built) -> list[Any]:
+    return [entry for block in built.columns.values() for entry in block.values()]
+
+
+def outcome(built: Built) -> Any:
+    """Everything of the compiled form that fixed variables touch, rounded; or the rows that cannot hold."""
+    try:
+        form = PYOMO.compile(built)
+    except InfeasibleProgram as found:
+        return found.rows
+    arrays = (form.A.toarray(), form.row_lower, form.row_upper, form.column_lower, form.cost)
+    return [np.round(array, 9).tolist() for array in arrays]
+
+
+def test_compiling_looks_at_no_row_that_nobody_has_looked_at() -> None:
+    _, built = small()
+    PYOMO.compile(built)
+    assert {type(body) for body in bodies(built)} == {Deferred}
+    assert len(built.model.budget[1, 0].body.args) == 1
+    PYOMO.compile(built)
+    assert [type(body) for body in bodies(built)].count(LinearExpression) == 1
+
+
+def test_our_rows_may_be_part_of_the_users() -> None:
+    _, built = small()
+    model = built.model
+    model.link.set_value(model.link.body + 2 * model.x[1] >= 2)
+    model.double = pyo.Constraint(expr=2 * model.budget[0, 0].body - model.budget[2, 1].body == 1)
+    form = PYOMO.compile(built)
+    assert form.A[[6]].toarray()[0].tolist() == [1, 2, 0, 0, 0, 0, 1, 0]
+    assert form.row_lower[6] == 2
+    assert form.A[[7]].toarray()[0].tolist() == [2, 0, -1, 0, 0, 0, 0, 0]
+
+
+LOOKS: dict[str, Callable[[Any], Any]] = {
+    "class": lambda body: body.__class__ is LinearExpression,
+    "arguments": lambda body: [[term.args[0], term.args[1].name] for term in body.args],
+    "arity": lambda body: body.nargs(),
+    "text": str,
+    "degree": lambda body: body.polynomial_degree(),
+    "sum": lambda body: str(body + 1),
+    "difference": lambda body: str(2 - body),
+    "product": lambda body: str(3 * body),
+    "power": lambda body: str(body**2),
+    "comparison": lambda body: str(body <= 3),
+    "value": lambda body: pyo.value(body),
+    "call": lambda body: body(),
+    "coefficients": lambda body: body.linear_coefs,
+    "standard": lambda body: [generate_standard_repn(body).linear_coefs, generate_standard_repn(body).constant],
+    "variables": lambda body: [variable.name for variable in identify_variables(body)],
+    "clone": lambda body: str(body.clone()),
+    "deep copy": lambda body: type(copy.deepcopy(body)) is LinearExpression,
+    "pickle": lambda body: type(pickle.loads(pickle.dumps(body))) is LinearExpression,
+    "kind": lambda body: [body.is_expression_type(), body.is_potentially_variable(), isinstance(body, SumExpression)],
+}
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_whatever_the_first_look_is_it_sees_a_linear_expression(look: str) -> None:
+    program, built = small()
+    for variable in variables_of(built):
+        variable.set_value(1, skip_validation=True)
+    (body,) = (each for each in bodies(built) if origin(each)[0].matrix.shape[0] == 1)
+    made = LinearExpression(linear_coefs=[1.0, 1.0], linear_vars=[built.model.x[0], built.model.on[1, 1]])
+    assert LOOKS[look](body) == LOOKS[look](made)
+    assert type(body) is LinearExpression
+    assert_same_form(PYOMO.compile(built), program.compile())
+
+
+@pytest.mark.parametrize("ending", ["lp", "nl", "mps"])
+def test_files_that_pyomo_writes_do_not_depend_on_who_has_looked(ending: str, tmp_path: Path) -> None:
+    files = [tmp_path / f"{name}.{ending}" for name in ("seen", "unseen")]
+    for seed in range(10):
+        program = random_program(seed)
+        program.sets.clear()  # not every format has them
+        if not program.compile().A.nnz:
+            continue  # nor constraints without any variable
+        seen, unseen = PYOMO.build(program), PYOMO.build(program)
+        assert all(body.args is not None for body in bodies(seen))
+        seen.model.write(str(files[0]))
+        unseen.model.write(str(files[1]))
+        assert files[0].read_text() == files[1].read_text()
+
+
 # ── what is refused ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -338,8 +447,14 @@ def nonlinear_objective(model: Any) -> None:
     model.bent = pyo.Objective(expr=model.x[0] ** 2)
 
 
-def special_ordered(model: Any) -> None:
-    model.one = pyo.SOSConstraint(var=model.x, sos=1)
+def second_kind(model: Any) -> None:
+    model.near = pyo.SOSConstraint(var=model.x, sos=2)
+
+
+def foreign_member(model: Any) -> None:
+    other = pyo.ConcreteModel()
+    other.y = pyo.Var(range(2))
+    model.one = pyo.SOSConstraint(var=other.y, sos=1)
 
 
 def second_objective(model: Any) -> None:
@@ -374,12 +489,19 @@ def deleted(model: Any) -> None:
     del model.x[1]
 
 
+def made_anew(model: Any) -> None:
+    del model.x[1]
+    model.x.add(1)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         (nonlinear_row, "constraint 'bent' is not linear"),
         (nonlinear_objective, "objective 'bent' is not linear"),
-        (special_ordered, "SOSConstraint 'one' is not mixed-integer linear"),
+        (second_kind, "SOSConstraint 'near' is of kind 2, which is not mixed-integer linear"),
+        (foreign_member, r"SOSConstraint 'one' uses variable 'y\[0\]', which is not on this model"),
+        (made_anew, r"constraint 'budget\[1,0\]' uses variable '.*', which is not on this model"),
         (second_objective, "exactly one active objective, and has objective, other"),
         (no_objective, "exactly one active objective, and has none"),
         (fixed_without_value, r"variable 'x\[2\]' is fixed, but has no value"),

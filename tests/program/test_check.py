@@ -33,7 +33,7 @@ def test_a_feasible_point_is_accepted(form: StandardForm) -> None:
         ([1.0, 1.0, 0.5, 20.0], "integer n[0]"),
         ([1.0, 1.0, 0.0, 1.6], "epigraph soft[0]"),
         ([np.nan, 1.0, 0.0, 2.0], "a value that is not finite"),
-        ([1.0, 1.0], "a value that is not finite"),
+        ([1.0, 1.0], "the shape of the point, (2,) for 4 columns,"),
     ],
 )
 def test_each_kind_of_violation_is_refused_by_name(form: StandardForm, point: list[float], worst: str) -> None:

@@ -26,18 +26,22 @@ def test_indicators_compile_to_switches_rows_and_the_bounds_of_their_activity() 
     assert closed.switch.tolist() == [0, 1, 2]
     assert not closed.on.any()
     np.testing.assert_array_equal(closed.R.toarray()[:, 3:6], np.eye(3))
-    assert (closed.lowest.tolist(), closed.highest.tolist()) == ([0, 0, 0], [8, 8, 8])
+    assert (closed.lowest.max(), closed.highest.min()) == (-np.inf, np.inf)
     assert (closed.lower.max(), closed.upper.max()) == (-np.inf, 0)
     assert (busy.lowest.tolist(), busy.highest.tolist()) == ([-5, -5], [20, 20])
     assert busy.lower.tolist() == [2, 3]
 
 
-def test_what_is_known_of_the_activity_never_loosens_what_the_bounds_say() -> None:
+def test_what_is_known_of_the_activity_and_the_bounds_as_they_are_now_are_joined() -> None:
     program = Program()
     on, x = program.variables("on", 2, domain="binary"), program.variables("x", 2, [0, -1], [4, 9])
     program.indicator("cap", on, x <= 1, activity=([-3, -3], [2, 20]))
-    (cap,) = program.compile().indicators
-    assert (cap.lowest.tolist(), cap.highest.tolist()) == ([0, -1], [2, 9])
+    form = program.compile()
+    (cap,) = form.indicators
+    low, high = cap.reach(form.column_lower, form.column_upper)
+    assert (low.tolist(), high.tolist()) == ([0, -1], [2, 9])
+    wider = cap.reach(form.column_lower, np.full(4, 50.0))  # a user of a language may widen a variable
+    assert (wider[0].tolist(), wider[1].tolist()) == ([0, -1], [2, 20])
 
 
 def test_users_columns_behind_ours_have_no_part_in_the_atoms() -> None:

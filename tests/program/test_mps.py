@@ -150,3 +150,26 @@ def test_a_comment_may_hold_any_letter(tmp_path: Path) -> None:
     program.minimize(program.variables("x", 1, 0, 1).sum())
     write_mps(program.compile(), str(tmp_path / "a.mps"), header=("λ = 5",))
     assert (tmp_path / "a.mps").read_text().startswith("* ? = 5\n")
+
+
+def test_indicators_and_sets_stand_behind_the_rows_they_switch(tmp_path: Path) -> None:
+    program = Program()
+    z, x = program.variables("z", 2, domain="binary"), program.variables("x", (2, 2), 0, 4)
+    program.add("sum", x.sum() <= 5)
+    band = Rows(x[0] - x[1], np.array([-1.0, 2.0]), np.array([3.0, np.inf]))
+    program.indicator("when", z, band, on=[True, False])
+    program.sos1("one", x)
+    program.maximize(x.sum())
+    write_mps(program.compile(), tmp_path / "it.mps")
+    lines = (tmp_path / "it.mps").read_text().splitlines()
+    assert lines[4:10] == [" N objective", " L sum", " L when(0)", " G when(1)", " G when(0).low", "COLUMNS"]
+    assert lines[lines.index("SOS") :] == [
+        "SOS",
+        *(" S1 one(0)", "    x(0,0) 1", "    x(0,1) 2", " S1 one(1)", "    x(1,0) 1", "    x(1,1) 2"),
+        "INDICATORS",
+        *(" IF when(0) z(0) 1", " IF when(1) z(1) 0", " IF when(0).low z(0) 1"),
+        "ENDATA",
+    ]
+    highs = highspy.Highs()
+    highs.setOptionValue("output_flag", False)
+    assert highs.readModel(str(tmp_path / "it.mps")) == highspy.HighsStatus.kError  # it does not read half of it

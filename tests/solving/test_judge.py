@@ -29,7 +29,7 @@ class Liar:
     def open(self, form: StandardForm, options: Options) -> Session:
         def run(form: StandardForm, options: Options) -> Outcome:
             with HighsDriver().open(form, options) as session:
-                return self.twist(session.solve())
+                return self.twist(replace(session.solve(), points=()))
 
         return Session(form, options, run)
 
@@ -55,7 +55,7 @@ def test_the_twister_itself_is_harmless(program: Program) -> None:
         (lambda claim: replace(claim, x=claim.x + np.eye(4)[1]), "row weight"),
         (lambda claim: replace(claim, x=np.array([-2.0, 0, 0, 0])), "column n[0]"),
         (lambda claim: replace(claim, x=np.full(4, np.nan)), "not finite"),
-        (lambda claim: replace(claim, x=claim.x[:2]), "not finite"),
+        (lambda claim: replace(claim, x=claim.x[:2]), "the shape of the point, (2,) for 4 columns"),
     ],
 )
 def test_a_false_point_is_refused_by_name(program: Program, twist: Twist, place: str) -> None:
@@ -85,7 +85,7 @@ def test_a_false_infeasible_is_caught_by_a_feasible_start(program: Program) -> N
     liar = Liar(lambda claim: replace(claim, reason="infeasible", x=None))
     solution = solve(program, Options(start=np.zeros(4)), solver=liar)
     assert (solution.reason, solution.held, solution.objective) == ("error", "feasible", 0.0)
-    assert "the start is held" in solution.warnings[-1]
+    assert "it is held" in solution.warnings[-1]
 
 
 def test_integers_are_rounded_and_the_rest_is_polished() -> None:
@@ -124,3 +124,53 @@ def test_a_driver_for_an_executable_serves_the_cut_loop() -> None:
     cold, hot = solve(program, solver=Liar(lambda claim: claim)), solve(program)
     assert cold.held == hot.held == "proven"
     assert cold.objective == pytest.approx(hot.objective, rel=1e-6)
+
+
+# ── other points than the solver's last ────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_point_that_the_solver_passed_is_held_when_its_last_one_is_refused(program: Program) -> None:
+    best = solve(program)
+    point = np.concatenate([best["n"], best["y"]])
+    forgetful = Liar(lambda claim: replace(claim, x=point + 9, points=(np.zeros(4), point, np.full(4, np.nan))))
+    solution = solve(program, solver=forgetful)
+    assert (solution.reason, solution.held) == ("error", "feasible")
+    assert solution.objective == best.objective
+    assert solution.bound == np.inf  # of a solver whose point was refused nothing is believed
+    assert "refused" in solution.warnings[-2]
+    assert "better point that it had passed is feasible" in solution.warnings[-1]
+
+
+def test_a_start_that_is_better_than_the_proven_point_refutes_the_proof(program: Program) -> None:
+    best = solve(program)
+    start = np.concatenate([best["n"], best["y"]])
+    poor = Liar(lambda claim: replace(claim, x=np.zeros(4), bound=0.0))
+    solution = solve(program, Options(start=start), solver=poor)
+    assert (solution.reason, solution.held, solution.objective) == ("error", "feasible", best.objective)
+    assert solution.bound == np.inf
+
+
+def test_a_stop_at_a_bound_needs_no_point(program: Program) -> None:
+    stopped = Liar(lambda claim: replace(claim, reason="objective_limit", x=None))
+    solution = solve(program, Options(stop_at_bound=100.0), solver=stopped)
+    assert (solution.reason, solution.held) == ("objective_limit", "none")
+    assert np.isfinite(solution.bound)
+    assert solve(program, solver=stopped).reason == "error"
+
+
+def test_rounding_that_breaks_a_row_is_mended_by_a_finer_solve() -> None:
+    program = Program()
+    on, flow = program.variables("on", 1, domain="binary"), program.variables("flow", 1, 0, 1)
+    program.add("switch", flow - 1e5 * on <= 0)
+    program.add("need", flow >= 0.03)
+    program.minimize(on.sum())
+    asked: list[float] = []
+
+    def trickle(claim: Outcome) -> Outcome:
+        asked.append(1.0)
+        return replace(claim, x=np.array([3e-7, 0.03]), bound=3e-7) if len(asked) == 1 else claim
+
+    solution = solve(program, solver=Liar(trickle))
+    assert len(asked) >= 2
+    assert (solution.held, solution.objective) == ("proven", 1.0)
+    assert "rounding the integers" in solution.warnings[0]

@@ -19,16 +19,18 @@ class IndicatorBigM:
     way = "big-M"
     makes: frozenset[str] = frozenset()
 
-    def obstacle(self, atom: CompiledIndicator, draft: Draft) -> str:  # noqa: ARG002
+    def obstacle(self, atom: CompiledIndicator, draft: Draft) -> str:
         """Why it cannot be used for an atom; empty when it can."""
-        endless = (np.isinf(atom.highest) & np.isfinite(atom.upper)) | (np.isinf(atom.lowest) & np.isfinite(atom.lower))
+        lowest, highest = atom.reach(draft.form.column_lower, draft.form.column_upper)
+        endless = (np.isinf(highest) & np.isfinite(atom.upper)) | (np.isinf(lowest) & np.isfinite(atom.lower))
         wrong = np.flatnonzero(endless)
         return f"row {wrong[0]} has no finite bounds, so there is no big-M" if wrong.size else ""
 
     def apply(self, atom: CompiledIndicator, draft: Draft) -> None:  # noqa: D102
+        lowest, highest = atom.reach(draft.form.column_lower, draft.form.column_upper)
         sides = (
-            (1.0, atom.highest, atom.upper, f"{atom.name}_upper"),
-            (-1.0, -atom.lowest, -atom.lower, f"{atom.name}_lower"),
+            (1.0, highest, atom.upper, f"{atom.name}_upper"),
+            (-1.0, -lowest, -atom.lower, f"{atom.name}_lower"),
         )
         for sign, most, side, name in sides:
             which = np.flatnonzero(most > side)

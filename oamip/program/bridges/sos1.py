@@ -43,7 +43,7 @@ class SOS1Indicator:
 
     def apply(self, atom: CompiledSOS1, draft: Draft) -> None:  # noqa: D102
         switches, members = _switches(atom, draft)
-        nought = np.zeros(members.size)
+        nought, endless = np.zeros(members.size), np.full(members.size, np.inf)
         draft.keep(
             CompiledIndicator(
                 name=f"{atom.name}_zero",
@@ -52,8 +52,8 @@ class SOS1Indicator:
                 R=draft.entries(members),
                 lower=nought,
                 upper=nought,
-                lowest=draft.form.column_lower[members],
-                highest=draft.form.column_upper[members],
+                lowest=-endless,
+                highest=endless,
             )
         )
 

@@ -179,7 +179,12 @@ class HighsSession(Session):
         """Tell the two apart by a second solve without an objective: whatever has a feasible point is unbounded."""
         self._pass_cost(np.zeros_like(self._form.cost), 0.0)
         try:
-            left = options.with_(time_limit=max(0.0, options.time_limit - (time.perf_counter() - began)))
+            left = options.with_(
+                time_limit=max(0.0, options.time_limit - (time.perf_counter() - began)),
+                stop_at_objective=None,  # they are about the objective that is taken out here
+                stop_at_bound=None,
+                progress=None,
+            )
             apply(self._highs, left, integer=integer)
             watch: Watch[Any] = Watch(left, minimise=True, log_to=self._log_to)
             run_watched(self._highs, watch)

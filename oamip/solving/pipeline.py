@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +19,10 @@ from oamip.solution import Seconds, Solution
 from oamip.solving.backend import Backend, Built, NativeBackend
 from oamip.solving.driver import Driver
 from oamip.solving.infeasible import clash
+from oamip.solving.isolation import Isolated
 from oamip.solving.judge import Judgement, judge
 from oamip.solving.outcome import Outcome, no_bound
-from oamip.solving.registry import find_backend, find_driver, installed_version
+from oamip.solving.registry import driver_version, find_backend, find_driver, installed_version
 from oamip.solving.route import Routed
 from oamip.solving.route import route as find_route
 
@@ -92,7 +93,7 @@ def solve_form(
 ) -> Solution:
     """As `solve`, for a standard form, from a file (`oamip.solving.read_form`) for example."""
     driver = find_driver(solver)
-    blank = _blank("none", driver.name, driver.support.distribution)
+    blank = _blank("none", driver.name, driver_version(driver))
     began = time.perf_counter()
     solution = _solve_form(blank, form, driver, options or Options(), isolate=isolate)
     return replace(solution, seconds=Seconds(solve=time.perf_counter() - began))
@@ -110,7 +111,7 @@ def _target(language: Backend, solver: str | Driver, route: Route) -> Driver | s
     return solver
 
 
-def _blank(backend: str, solver: str, distribution: str) -> Solution:
+def _blank(backend: str, solver: str, version: str | None) -> Solution:
     return Solution(
         reason="error",
         held="none",
@@ -119,7 +120,7 @@ def _blank(backend: str, solver: str, distribution: str) -> Solution:
         values={},
         backend=backend,
         solver=solver,
-        version=installed_version(distribution) or "unknown",
+        version=version or "unknown",
     )
 
 
@@ -127,9 +128,9 @@ def _solve_built(
     built: Built, options: Options, backend: Backend, target: Driver | str, *, isolate: bool, build: float = 0.0
 ) -> Solution:
     if isinstance(target, str):
-        blank = _blank(backend.name, target, backend.language)
+        blank = _blank(backend.name, target, _native_version(backend, target))
     else:
-        blank = _blank(backend.name, target.name, target.support.distribution)
+        blank = _blank(backend.name, target.name, driver_version(target))
     began = time.perf_counter()
     try:
         form = backend.compile(built)
@@ -148,6 +149,11 @@ def _solve_built(
     return replace(solution, seconds=seconds)
 
 
+def _native_version(backend: Backend, solver: str) -> str | None:
+    assert isinstance(backend, NativeBackend)  # `_target` has seen to that
+    return installed_version(backend.native_distribution(solver))
+
+
 def _solve_native(
     blank: Solution, form: StandardForm, built: Built, backend: NativeBackend, solver: str, options: Options
 ) -> Solution:
@@ -163,14 +169,13 @@ def _solve_native(
 
 def _solve_form(blank: Solution, form: StandardForm, driver: Driver, options: Options, *, isolate: bool) -> Solution:
     _check_start(form, options)
-    with _apart(driver) if isolate else nullcontext(driver) as reached:
+    with _reached(driver, isolate=isolate) as reached:
         return _judged(blank, form, reached, options, isolate=isolate)
 
 
-def _apart(driver: Driver) -> Any:
-    from oamip.solving.isolation import Isolated
-
-    return Isolated(driver)
+def _reached(driver: Driver, *, isolate: bool) -> AbstractContextManager[Driver]:
+    """The driver itself, or a process with it."""
+    return Isolated(driver) if isolate else nullcontext(driver)
 
 
 def _judged(blank: Solution, form: StandardForm, driver: Driver, options: Options, *, isolate: bool) -> Solution:
@@ -180,7 +185,7 @@ def _judged(blank: Solution, form: StandardForm, driver: Driver, options: Option
     if judged.reason != "infeasible":
         return solution
     # Another solver asks again: it names what clashes, or refutes the claim.
-    with _apart(find_driver(SECOND)) if isolate else nullcontext(find_driver(SECOND)) as second:
+    with _reached(find_driver(SECOND), isolate=isolate) as second:
         found = clash(form, second, options, seconds=EXPLAINING)
     if found.witness is not None:
         refuted = judge(form, replace(routed.outcome, reason="error", x=found.witness), None, options)

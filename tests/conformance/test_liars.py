@@ -1,0 +1,123 @@
+"""Lies are caught and named by `solve`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from oamip.options import Options
+from oamip.plugins import entries
+from oamip.program import LogSumExp, Program, check
+from oamip.solution import Solution
+from oamip.solving import Driver, Session, solve
+from oamip.testing import instances, liars
+from oamip.testing.liars import Liar
+
+# liar, what `solve` must make of it, words of its last warning
+CAUGHT = [
+    (liars.FalsePoint, "error", "none", "row weight is violated"),
+    (liars.OutOfBounds, "error", "none", "is violated by"),
+    (liars.FalseIntegers, "error", "none", "integer take[15] is violated"),
+    (liars.NotNumbers, "error", "none", "refused"),
+    (liars.WrongLength, "error", "none", "refused"),
+    (liars.OptimalWithoutPoint, "error", "none", "gives no point"),
+    (liars.FalselyOptimal, "gap_limit", "feasible", "not proven"),
+    (liars.ContradictedBound, "gap_limit", "feasible", "not proven"),
+    (liars.NoBound, "gap_limit", "feasible", "not proven"),
+    (liars.UndefinedBound, "gap_limit", "feasible", "not proven"),
+]
+KNAPSACK = instances.knapsack()
+
+
+def claims(solution: Solution) -> tuple[str, str]:
+    return solution.reason, solution.held
+
+
+def best() -> np.ndarray:
+    return solve(KNAPSACK.program)["take"]
+
+
+@pytest.mark.parametrize(("liar", "reason", "held", "words"), CAUGHT, ids=lambda part: getattr(part, "name", None))
+def test_a_lie_is_caught_and_named(liar: type[Liar], reason: str, held: str, words: str) -> None:
+    solution = solve(KNAPSACK.program, solver=liar())
+    assert (solution.reason, solution.held) == (reason, held)
+    assert words in solution.warnings[-1]
+    assert solution.held != "none" or not solution.values
+
+
+@pytest.mark.parametrize("liar", [liars.ContradictedBound, liars.UndefinedBound])
+def test_a_bound_that_is_dropped_is_named_and_gone(liar: type[Liar]) -> None:
+    solution = solve(KNAPSACK.program, solver=liar())
+    assert "bound" in solution.warnings[0]
+    assert "dropped" in solution.warnings[0]
+    assert solution.bound == np.inf
+
+
+def test_a_false_infeasible_is_caught_by_a_start() -> None:
+    solution = solve(KNAPSACK.program, Options(start=best()), solver=liars.FalselyInfeasible())
+    assert (solution.reason, solution.held, solution.objective) == ("error", "feasible", KNAPSACK.optimum)
+    assert "it is held" in solution.warnings[-1]
+
+
+@pytest.mark.parametrize("liar", [liars.FalselyInfeasible, liars.InfeasibleWithPoint])
+def test_a_false_infeasible_is_caught_without_a_start(liar: type[Liar]) -> None:
+    solution = solve(KNAPSACK.program, solver=liar())
+    assert claims(solution) == ("error", "feasible")
+    assert f"{liar.name} says 'infeasible'" in solution.warnings[-1]
+
+
+def test_unbounded_within_bounds_is_an_error() -> None:
+    assert solve(KNAPSACK.program, solver=liars.FalselyUnbounded()).reason == "error"
+
+
+def test_a_poor_optimum_is_caught_by_a_better_start() -> None:
+    solution = solve(KNAPSACK.program, Options(start=best()), solver=liars.PoorAndSure())
+    assert solution.held == "feasible"
+    assert solution.objective == KNAPSACK.optimum
+
+
+def test_a_start_is_held_when_the_solver_loses_it() -> None:
+    loser = Liar(lambda _form, _, claim: replace(claim, reason="time_limit", x=None))
+    solution = solve(KNAPSACK.program, Options(start=best()), solver=loser)
+    assert claims(solution) == ("time_limit", "feasible")
+
+
+def test_an_undefined_bound_without_a_point_is_dropped() -> None:
+    silent = Liar(lambda _form, _, claim: replace(claim, reason="time_limit", x=None, bound=np.nan))
+    assert solve(KNAPSACK.program, solver=silent).bound == np.inf
+
+
+def test_an_unknown_reason_is_an_error() -> None:
+    odd = Liar(lambda _form, _, claim: replace(claim, reason="great"))
+    assert solve(KNAPSACK.program, solver=odd).reason == "error"
+
+
+def test_an_epigraph_that_is_not_a_number_is_refused() -> None:
+    program = Program("overflow")
+    x, t = program.variables("x", 2), program.variables("t", 1)
+    program.epigraph("soft", LogSumExp(), (2 * x).reshape(1, 2), t)
+    with np.errstate(all="ignore"):
+        assert not check(program.compile(), np.array([1e308, -1e308, 0.0])).accepted
+
+
+# ── those that do not come back ────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("name", liars.__all__)
+def test_every_liar_can_be_made_by_name_without_arguments(name: str) -> None:
+    if name == "Twist":
+        return
+    liar = getattr(liars, name)()
+    assert isinstance(liar, Driver)
+    assert liar.name not in entries("oamip.drivers")  # nobody chooses one by mistake
+
+
+def test_one_that_raises_lets_its_exception_out() -> None:
+    with (
+        liars.Raising().open(KNAPSACK.program.compile(), Options()) as session,
+        pytest.raises(RuntimeError, match="the solver's own trouble"),
+    ):
+        session.solve()
+    assert isinstance(session, Session)

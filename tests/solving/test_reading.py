@@ -1,0 +1,330 @@
+"""Model files are read as they are meant, or refused by name."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from oamip.errors import InputError
+from oamip.options import Options
+from oamip.program import Program, Rows, StandardForm
+from oamip.program.lp import write_lp
+from oamip.program.mps import write_mps
+from oamip.solving import reading
+from oamip.solving.drivers.highs import HighsDriver
+from oamip.solving.reading import read_form
+
+MPS = """NAME t
+ROWS
+ N cost
+ L cap
+ G low
+ E tie
+ N other
+COLUMNS
+ x cost 1.5 cap 1
+ x other 9
+ M1 'MARKER' 'INTORG'
+ y cost -2 cap 1
+ y tie 1
+ M2 'MARKER' 'INTEND'
+ z low 1 cap 3
+ z tie -1
+RHS
+ RHS cap 10 low 1
+ RHS cost -7.5
+RANGES
+ RNG cap 4
+BOUNDS
+ LO BND x -3
+ UP BND x 1e30
+ UP BND y 4
+ FR BND z
+ENDATA
+"""
+LP = """\\ a comment -> with [ signs
+Maximize
+ cost: 1.5 x - 2 y
+  + 0 z + 7.5
+Subject To
+ cap: x + y + 3 z <= 10
+ low: z >= 1e0
+ tie: y - z = 0
+ 12: x + x >= -5
+ - x - y >= -1e2
+Bounds
+ x >= -3
+ y <= 4
+ z free
+Generals
+ y
+End
+"""
+
+
+def written(folder: Path, name: str, text: str | bytes) -> Path:
+    path = folder / name
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def solved(form: StandardForm) -> float:
+    with HighsDriver().open(form, Options()) as session:
+        return session.solve().bound
+
+
+# ── what is read ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_mps_file(tmp_path: Path) -> None:
+    form = read_form(written(tmp_path, "t.mps", MPS))
+    assert [span.name for span in form.columns] == ["x", "y", "z"]
+    assert [span.name for span in form.rows] == ["cap", "low", "tie"]
+    assert all(span.shape == () for span in (*form.columns, *form.rows))
+    assert [form.column_name(j) for j in range(3)] == ["x", "y", "z"]
+    np.testing.assert_array_equal(form.A.toarray(), [[1, 1, 3], [0, 0, 1], [0, 1, -1]])
+    np.testing.assert_array_equal([form.row_lower, form.row_upper], [[6, 1, 0], [10, np.inf, 0]])
+    np.testing.assert_array_equal([form.column_lower, form.column_upper], [[-3, 0, -np.inf], [np.inf, 4, np.inf]])
+    np.testing.assert_array_equal(form.cost, [1.5, -2, 0])
+    assert (form.sense, form.constant, form.integer.tolist()) == ("min", 7.5, [False, True, False])
+
+
+def test_an_lp_file(tmp_path: Path) -> None:
+    form = read_form(written(tmp_path, "t.LP", LP))
+    assert [span.name for span in form.columns] == ["x", "y", "z"]
+    assert [span.name for span in form.rows][:4] == ["cap", "low", "tie", "12"]
+    np.testing.assert_array_equal(form.A.toarray(), [[1, 1, 3], [0, 0, 1], [0, 1, -1], [2, 0, 0], [-1, -1, 0]])
+    np.testing.assert_array_equal(form.row_lower, [-np.inf, 1, 0, -5, -100])
+    np.testing.assert_array_equal([form.column_lower, form.column_upper], [[-3, 0, -np.inf], [np.inf, 4, np.inf]])
+    assert (form.sense, form.constant, form.integer.tolist()) == ("max", 7.5, [False, True, False])
+    np.testing.assert_array_equal(form.cost, [1.5, -2, 0])
+
+
+@pytest.mark.parametrize(("name", "text"), [("t.mps", MPS), ("t.lp", LP)])
+def test_packed_and_plain_are_the_same(tmp_path: Path, name: str, text: str) -> None:
+    plain = read_form(written(tmp_path, name, text.replace("\n", "\r\n")))
+    packed = read_form(written(tmp_path, f"{name}.gz", gzip.compress(text.encode())))
+    assert (plain.A != packed.A).nnz == 0
+    np.testing.assert_array_equal(plain.row_upper, packed.row_upper)
+    assert plain.columns == packed.columns
+
+
+def test_an_mps_file_may_maximise(tmp_path: Path) -> None:
+    text = MPS.replace("ROWS", "OBJSENSE\n    MAX\nROWS", 1)
+    assert read_form(written(tmp_path, "t.mps", text)).sense == "max"
+
+
+def mixed(seed: int) -> StandardForm:
+    rng = np.random.default_rng(seed)
+    program = Program()
+    n = program.variables("n", 3, -2.0, 1 + rng.random(3).round(3) * 4, domain="integer")
+    y = program.variables("y", (2, 2), np.where(rng.random((2, 2)) < 0.4, -np.inf, -1 / 3), 5.0)
+    program.variables("spare", (), 1, 2)
+    program.add("rows", Rows(rng.normal(size=(4, 3)) @ n + rng.normal(size=(4, 4)) @ y.reshape(4), -5 / 3, 7 / 3))
+    program.add("low", y.reshape(4) >= -9)
+    objective = (n * rng.normal(size=3)).sum() + y.sum() * 1e-7 + rng.normal()
+    (program.minimize if seed % 2 else program.maximize)(objective)
+    return program.compile()
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_what_we_write_is_what_we_read(seed: int) -> None:
+    form = mixed(seed)
+    with TemporaryDirectory() as folder:
+        for write, name in ((write_mps, "it.mps"), (write_lp, "it.lp")):
+            write(form, Path(folder) / name)
+            back, width = read_form(Path(folder) / name), form.shape[1]
+            extra = np.append(np.zeros(width), 1.0)[: back.shape[1]]  # LP says the constant as a column
+            assert back.objective(extra) == back.constant + back.cost[width:].sum() == form.constant
+            np.testing.assert_array_equal(back.cost[:width], form.cost)
+            np.testing.assert_array_equal(back.column_lower[:width], form.column_lower)
+            np.testing.assert_array_equal(back.column_upper[:width], form.column_upper)
+            np.testing.assert_array_equal(back.integer[:width], form.integer)
+            np.testing.assert_array_equal(back.A.toarray()[: form.shape[0], :width], form.A.toarray())
+            assert back.sense == form.sense
+
+
+def test_what_is_read_has_the_optimum_that_was_written(tmp_path: Path) -> None:
+    for seed in range(6):
+        form = mixed(seed)
+        for write, name in ((write_mps, "it.mps"), (write_lp, "it.lp")):
+            write(form, tmp_path / name)
+            assert solved(read_form(tmp_path / name)) == pytest.approx(solved(form), abs=1e-7)
+
+
+def test_small_coefficients_are_kept(tmp_path: Path) -> None:
+    form = read_form(written(tmp_path, "t.mps", MPS.replace("cap 3", "cap 1e-10")))
+    assert form.A[0, 2] == 1e-10
+
+
+def test_a_latin_letter_in_a_comment_is_no_harm(tmp_path: Path) -> None:
+    assert read_form(written(tmp_path, "t.mps", b"* na\xefve\n" + MPS.encode())).shape == (3, 3)
+
+
+# ── what is refused ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def ends(section: str) -> Callable[[str], str]:
+    return lambda text: text.replace("ENDATA", f"{section}\nENDATA")
+
+
+def swaps(old: str, new: str) -> Callable[[str], str]:
+    assert old in MPS + LP
+    return lambda text: text.replace(old, new, 1)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (ends("QUADOBJ\n x x 2"), r"line 27: section QUADOBJ \(a quadratic objective\)"),
+        (ends("QMATRIX\n x x 2"), "section QMATRIX"),
+        (ends("QCMATRIX cap\n x x 2"), r"section QCMATRIX \(quadratic rows\)"),
+        (ends("CSECTION k 0.0 QUAD\n x"), r"section CSECTION \(cones\)"),
+        (ends("SOS\n S1 s\n    x 1"), r"section SOS \(special ordered sets\)"),
+        (ends("SOS1\n S1 s\n    x 1"), "section SOS1"),
+        (ends("SETS\n S1 SET s\n SET x 1"), "section SETS"),
+        (ends("INDICATORS\n IF cap y 1"), r"section INDICATORS \(indicators\)"),
+        (ends("GENCONS\n MIN g\n x"), "section GENCONS"),
+        (swaps("COLUMNS", "LAZYCONS\n L lazy\nCOLUMNS"), r"line 8: section LAZYCONS \(lazy rows\)"),
+        (swaps("COLUMNS", "USERCUTS\n L cut\nCOLUMNS"), "section USERCUTS"),
+        (swaps("ROWS", "OBJNAME\n other\nROWS"), "section OBJNAME"),
+        (swaps("ROWS", "OBJSENSE MAX\nROWS"), "'MAX' stands behind the name of section OBJSENSE"),
+        (swaps("ROWS", "OBJSENSE\n    UPWARDS\nROWS"), "'UPWARDS' is no sense"),
+        (ends("WHATEVER\n x 1"), r"section WHATEVER \(not known\)"),
+        (swaps(" UP BND y 4", " SC BND y 4"), "line 25: a semi-continuous column"),
+        (swaps("'INTORG'", "'SOSORG'"), "marker 'SOSORG'"),
+        (swaps("cap 1\n y tie", "cap one\n y tie"), "'one' is no number"),
+        (swaps("cost -2", "cost nan"), "'nan' is no number"),
+        (swaps("cost -2", "cost inf"), "'inf' is no number"),
+        (swaps("cap 3", "cap 3D2"), "'3D2' is no number"),
+        (swaps("cap 3", "cap 1e40"), "greater than 1e"),
+        (swaps("cap 3", "cap 1e-14"), "less than or equal to 1e-12: ignored"),
+        (swaps("low 1 cap 3", "low 1 cap 3 tie -1"), "one or two pairs"),
+        (swaps("cap 10 low 1", "cap 10 low 1 tie 3"), "one or two pairs"),
+        (swaps("z tie -1", "z tye -1"), "'tye' is no row"),
+        (swaps("UP BND y 4", "UP BND yy 4"), "'yy' is no column"),
+        (swaps("UP BND y 4", "XX BND y 4"), "'XX' is no kind of bound"),
+        (swaps(" FR BND z", " FR BND zz"), "'zz' is no column"),
+        (swaps("G low", "G cap"), "row 'cap' occurs twice"),
+        (swaps("z tie -1", "x tie -1"), "column 'x' occurs twice"),
+        (swaps("z tie -1", "z cap -1"), "duplicate"),
+        (swaps("RNG cap 4", "RNG cost 4"), "is not valid"),
+        (swaps("UP BND y 4", "UP BND y -4"), r"column 'y' has bounds \[0, -4\], which nothing meets; state both"),
+        (swaps("L cap", "Q cap"), "want a kind of row"),
+        (swaps("ENDATA\n", ""), "ends in section BOUNDS, before ENDATA"),
+        (swaps("ENDATA\n", "ENDATA\nNAME again\n"), "more behind ENDATA"),
+        (lambda text: text[: text.index("COLUMNS")], "ends in section ROWS, before ENDATA"),
+        (lambda text: text[:60], "want one or two pairs"),
+        (lambda text: " x 1\n" + text, "line 1: data in no section"),
+        (lambda text: "<html><body>404</body></html>", "section <html>"),
+    ],
+)
+def test_mps_that_is_not_what_it_seems(tmp_path: Path, change: Callable[[str], str], message: str) -> None:
+    path = written(tmp_path, "t.mps", change(MPS))
+    with pytest.raises(InputError, match=message) as caught:
+        read_form(path)
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (swaps("+ 7.5", "+ [ x^2 ] / 2"), "line 4: a quadratic term"),
+        (swaps("low: z >= 1e0", "low: z + [ x^2 ] <= 1"), "line 7: a quadratic term"),
+        (swaps("low: z >= 1e0", "low: y = 1 -> z >= 1"), "line 7: an indicator"),
+        (swaps("End", "SOS\n s: S1:: x:1 y:2\nEnd"), "line 17: a special ordered set"),
+        (swaps("End", "sos2\n s: x:1,y:2 <= 2\nEnd"), "a special ordered set"),
+        (swaps("End", "Semi-Continuous\n x\nEnd"), "a semi-continuous column"),
+        (swaps("End", "General Constraints\n g: x = MAX ( y , z )\nEnd"), "a general constraint"),
+        (swaps("End", "PWLObj\n x: (1,1) (2,3)\nEnd"), "a piecewise linear objective"),
+        (swaps("Bounds", "Lazy Constraints\n c: x <= 2\nBounds"), "lazy rows"),
+        (swaps("Bounds", "User Cuts\n c: x <= 2\nBounds"), "cuts"),
+        (swaps("Maximize", "Maximize multi-objectives"), "several objectives"),
+        (swaps("cap: x", "cap: 4 + x"), "line 6: the number 4 in a row is no coefficient"),
+        (swaps("+ 3 z", "+ 3 z - 4"), "the number 4 in a row"),
+        (swaps("low: z", "low: -2 <= z"), "line 7: the number 2 in a row"),
+        (swaps("Maximize", "max:"), "begins with Minimize or Maximize"),
+        (lambda text: "Dear all, this is no model. The end", "begins with Minimize or Maximize"),
+        (lambda text: "/* lp_solve */\nmax: 3x+2y;\nc1: x+y<=4;\n", "begins with Minimize"),
+        (swaps("End\n", ""), "does not finish with End"),
+        (lambda text: text[:90], "does not finish with End"),
+        (lambda text: text + text, "Parser error"),
+        (swaps("Subject To\n", ""), "no section Subject To"),
+        (swaps(" y <= 4", " yy <= 4"), "column 'yy' stands in no objective or row"),
+        (swaps("Generals\n y", "Generals\n w"), "column 'w' stands in no objective or row"),
+        (swaps(" y <= 4", " y <= -4"), r"column 'y' has bounds \[0, -4\], which nothing meets"),
+        (swaps("low:", "cap:"), "row 'cap' occurs twice"),
+        (swaps("- 2 y", "- nan y"), "not a number"),
+        (swaps("z >= 1e0", "z >= y"), "Parser error"),
+    ],
+)
+def test_lp_that_is_not_what_it_seems(tmp_path: Path, change: Callable[[str], str], message: str) -> None:
+    path = written(tmp_path, "t.lp", change(LP))
+    with pytest.raises(InputError, match=message) as caught:
+        read_form(path)
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("t.mps", b"", "the file is empty"),
+        ("t.lp", b" \n\n", "the file is empty"),
+        ("t.mps", b"\x00\x01\xff" * 100, "not a text file"),
+        ("t.mps.gz", MPS.encode(), "cannot be read"),
+        ("t.mps.gz", gzip.compress(MPS.encode())[:-20], "cannot be read"),
+        ("t.lp.gz", gzip.compress(LP.encode())[:30] + b"\0" * 90, "cannot be read"),
+        ("t.sol", b"x 1", "must end in .mps"),
+        ("mps", b"x 1", "must end in .mps"),
+    ],
+)
+def test_files_that_are_none(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        read_form(written(tmp_path, name, content))
+
+
+def test_files_that_are_not_there(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no\.mps: cannot be read \(No such file"):
+        read_form(tmp_path / "no.mps")
+    (tmp_path / "folder.lp").mkdir()
+    with pytest.raises(InputError, match=r"folder\.lp: cannot be read \(Is a directory"):
+        read_form(str(tmp_path / "folder.lp"))
+
+
+def test_a_file_that_unpacks_to_too_much_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "LARGEST", 1000)
+    path = written(tmp_path, "t.lp.gz", gzip.compress(b" " * 10**6))
+    with pytest.raises(InputError, match="larger than"):
+        read_form(path)
+
+
+def test_nothing_is_printed(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    read_form(written(tmp_path, "t.lp", LP))
+    with pytest.raises(InputError):
+        read_form(written(tmp_path, "u.lp", LP.replace("low: z", "low: y = 1 -> z")))
+    assert capfd.readouterr() == ("", "")
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([("t.mps", MPS), ("t.lp", LP)]))
+def test_damaged_files_are_read_or_refused_and_nothing_else(seed: int, file: tuple[str, str]) -> None:
+    rng, (name, text) = np.random.default_rng(seed), file
+    content = bytearray(text.encode())
+    for _ in range(int(rng.integers(1, 6))):
+        i = int(rng.integers(len(content) - 10))
+        content[i : i + int(rng.integers(0, 4))] = (
+            rng.integers(1, 256, int(rng.integers(0, 4))).astype(np.uint8).tobytes()
+        )
+    with TemporaryDirectory() as folder:
+        try:
+            form = read_form(written(Path(folder), name, bytes(content)))
+        except InputError:
+            return
+        assert np.isfinite(form.A.data).all()
+        assert (form.column_lower <= form.column_upper).all()
