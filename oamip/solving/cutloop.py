@@ -131,8 +131,8 @@ class _Loop:
             if stop is not None:
                 return stop
             stalled = stalled + 1 if (best.value, bound) == before else 0
-            before = (best.value, bound)
-            if not fixed:
+            moved, before = bound > before[1], (best.value, bound)
+            if not fixed and moved:  # while the bound is flat, tangents of many rounds must work together
                 master.forget_idle(outcome)
             idle = not self._cut(best, point) or stalled >= STALL
             if idle and not master.boxed:

@@ -242,3 +242,18 @@ def test_a_gap_out_of_reach_ends_with_an_honest_one() -> None:
     assert solution.objective == pytest.approx(it.conic(), rel=1e-5)
     if solution.reason == "gap_limit":
         assert any("cut loop" in warning for warning in solution.warnings)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_bound_that_stays_flat_for_long_does_not_end_the_loop(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    program = Program()
+    x, t = program.variables("x", 10, -3, 3), program.variables("t", 4)
+    arguments = rng.normal(size=(20, 10)) @ x + rng.normal(size=20)
+    program.epigraph("square", SumSquares(), arguments.reshape(4, 5), t)
+    program.add("reach", rng.normal(size=(3, 10)) @ x >= rng.random(3))
+    program.minimize(t.sum())
+    solution = solve(program)
+    conic = solve(program, backend="cvxpy", solver="clarabel", route="native")
+    assert solution.held == "proven"
+    assert solution.objective == pytest.approx(conic.objective, rel=1e-5)
