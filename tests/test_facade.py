@@ -206,7 +206,7 @@ def test_ctrl_c_while_solving_stops_the_run(task, monkeypatch) -> None:
 
     net, x, y = task
 
-    def interrupted(backend: str, solver: str):
+    def interrupted(backend: str, solver: str, **_: object):
         solve = solver_for(backend, solver)
         return lambda program, options=None: replace(solve(program, options), reason="interrupted")
 
@@ -263,7 +263,7 @@ def test_choices_that_would_not_be_heard_are_refused(task) -> None:
 def test_impossible_budgets_are_refused_before_anything_is_solved(task, monkeypatch) -> None:
     import oamip.facade as facade
 
-    def never(backend: str, solver: str):
+    def never(backend: str, solver: str, **_: object):
         return lambda program, options=None: pytest.fail("a program was solved")
 
     monkeypatch.setattr(facade, "solver_for", never)

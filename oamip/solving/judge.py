@@ -80,6 +80,8 @@ def _with_point(form: StandardForm, outcome: Outcome, x: Vector, verdict: Verdic
 
 def _with_others(form: StandardForm, outcome: Outcome, judged: Judgement, options: Options) -> Judgement:
     """The start, or a point that the solver passed, in place of a worse one or of none."""
+    if judged.reason == "unbounded":
+        return judged  # no point is a good one
     sign = 1.0 if form.sense == "min" else -1.0
     best, source = judged.x, ""
     value = math.inf if best is None else sign * judged.objective - 10.0 * TOLERANCE * max(1.0, abs(judged.objective))

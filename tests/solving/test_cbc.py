@@ -269,7 +269,7 @@ def test_threads_are_used_and_seeds_are_declared_useless(knapsack: Program) -> N
     solution = cbc(knapsack, threads=2, node_limit=20, seed=5)
     assert "Thread 1 used" in solution.log
     assert "randomSeed was changed from 1234567 to 5" in solution.log
-    assert solution.warnings == ("option seed: not available in pulp, so it is not applied",)
+    assert solution.warnings == ("option seed: solver 'cbc' has none, so it is not applied",)
 
 
 def test_the_default_seed_is_not_the_time_of_day(knapsack: Program) -> None:

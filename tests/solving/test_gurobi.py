@@ -709,3 +709,17 @@ def test_nothing_is_left_of_a_closed_session(knapsack: Program) -> None:
     with pytest.raises(InputError), DRIVER.open(form, Options(raw={"no_such": 1})):
         pass
     assert len(list(Path("/proc/self/fd").iterdir())) == files
+
+
+def test_control_c_still_works_after_runs_that_overlapped(knapsack: Program) -> None:
+    form = knapsack.compile()
+    with ThreadPoolExecutor(3) as pool:
+        limits = [Options(time_limit=seconds) for seconds in (0.2, 0.4, 0.6)]
+        list(pool.map(lambda options: outcome(form, options), limits))
+    with pytest.raises(KeyboardInterrupt):
+        _press_control_c()
+
+
+def _press_control_c() -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(1.0)

@@ -100,6 +100,7 @@ def start(subject: Subject) -> None:
     solution = subject.solve(hard.program, time_limit=LIMIT, start=hard.point)
     ended(solution, "time_limit", "feasible")
     close("the objective of the start", solution.objective, hard.value)
+    that(not any("it is held" in text for text in solution.warnings), "a start that the solver itself took", solution)
     valid_bound(solution, hard.value, minimise=True)
 
 

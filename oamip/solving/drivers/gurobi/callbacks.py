@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
+import signal
+from functools import cache
 
 import gurobipy as gp
 import numpy as np
@@ -32,7 +35,26 @@ def run_watched(model: gp.Model, columns: gp.MVar, watch: Watch[None]) -> None:
                 best = value
                 watch.found(np.array(running.cbGetSolution(known)))
 
-    watch.run(lambda: model.optimize(called_back))
+    def work() -> None:
+        handler = _python_handler()
+        try:
+            model.optimize(called_back)
+        finally:
+            ctypes.pythonapi.PyOS_setsig(signal.SIGINT, handler)
+
+    watch.run(work)
+
+
+@cache
+def _python_handler() -> ctypes.c_void_p:
+    """What SIGINT calls before any run of Gurobi.
+
+    Gurobi takes SIGINT over while it runs, and of runs that overlap in threads the last one gives back what the first
+    had put there: Ctrl-C would be lost for good. (`optimizeAsync` leaves the signal alone, but keeps half of its log.)
+    """
+    ctypes.pythonapi.PyOS_getsig.restype = ctypes.c_void_p
+    ctypes.pythonapi.PyOS_setsig.argtypes = [ctypes.c_int, ctypes.c_void_p]
+    return ctypes.c_void_p(ctypes.pythonapi.PyOS_getsig(signal.SIGINT))
 
 
 _PROGRESS = (GRB.Callback.MIP_OBJBST, GRB.Callback.MIP_OBJBND, GRB.Callback.MIP_NODCNT)
