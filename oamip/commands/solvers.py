@@ -32,6 +32,9 @@ def solvers(*, check: Flag = False, json: Path | None = None) -> None:
     screen = Console()
     screen.print(_grid(pairs))
     screen.print(_abilities(pairs, licences))
+    for solver, licence in licences.items():
+        if ": " in licence:
+            screen.print(f"{solver}: {licence.partition(': ')[2]}", highlight=False)
 
 
 def _licences(pairs: tuple[Pair, ...]) -> dict[str, str]:
@@ -56,15 +59,22 @@ def _grid(pairs: tuple[Pair, ...]) -> Table:
 
 
 def _abilities(pairs: tuple[Pair, ...], licences: dict[str, str]) -> Table:
-    """What each part can do, or how to get it."""
+    """What each solver can do, or how to get it; then how to get missing languages."""
     table = Table(title="Solvers", title_justify="left")
-    for title in ("solver", "version", *(["licence"] if licences else []), "what it can do, or how to get it"):
+    for title in (
+        "solver",
+        "version",
+        *(["licence"] if licences else []),
+        "what it can do, or how to get it",
+        "natively",
+    ):
         table.add_column(title)
     for pair in {pair.solver: pair for pair in pairs}.values():
         missing = pair.solver_version is None
         what = pair.solver_install if missing else ", ".join(pair.abilities).replace("_", " ")
-        licence = [licences.get(pair.solver, "")] if licences else []
-        table.add_row(pair.solver, pair.solver_version or "missing", *licence, what)
+        licence = [licences.get(pair.solver, "").partition(":")[0]] if licences else []
+        native = "" if missing else ", ".join(pair.atoms).replace("_", " ")
+        table.add_row(pair.solver, pair.solver_version or "missing", *licence, what, native)
     for pair in {pair.backend: pair for pair in pairs if pair.backend_version is None}.values():
-        table.add_row(pair.backend, "missing", *([""] if licences else []), pair.backend_install)
+        table.add_row(pair.backend, "missing", *([""] if licences else []), pair.backend_install, "")
     return table

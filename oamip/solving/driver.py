@@ -48,9 +48,8 @@ class Support:
 
     @property
     def abilities(self) -> tuple[str, ...]:
-        """Names of all that it can do."""
-        flags = [field.name for field in fields(self) if getattr(self, field.name) is True]
-        return (*flags, *sorted(self.atoms))
+        """Names of all options that it honours, and of what else it can do; its atoms apart."""
+        return tuple(field.name for field in fields(self) if getattr(self, field.name) is True)
 
 
 @runtime_checkable

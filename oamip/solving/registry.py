@@ -34,6 +34,7 @@ class Pair:
     solver: str
     solver_version: str | None
     abilities: tuple[str, ...]
+    atoms: tuple[str, ...]
     backend_install: str
     solver_install: str
 
@@ -118,9 +119,9 @@ def overview() -> tuple[Pair, ...]:
 def _pair(language: str, backend: Backend | None, solver: str, driver: Driver | None) -> Pair:
     language_version = None if backend is None else installed_version(backend.language)
     solver_version = None if driver is None else driver_version(driver)
-    abilities = () if driver is None else driver.support.abilities
+    abilities, atoms = ((), ()) if driver is None else (driver.support.abilities, tuple(sorted(driver.support.atoms)))
     installs = "" if backend is None else backend.install, "" if driver is None else driver.support.install
-    return Pair(language, language_version, solver, solver_version, abilities, *installs)
+    return Pair(language, language_version, solver, solver_version, abilities, atoms, *installs)
 
 
 def _load(group: str, name: str, kind: str) -> Any:

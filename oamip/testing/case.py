@@ -97,7 +97,7 @@ class Case:
     def lacks(self, subject: Subject) -> tuple[str, ...]:
         """What the pair would need for this case and does not have; empty when the case applies."""
         native = subject.native
-        there = {*subject.driver.support.abilities, *(("extend",) if native else ())}
+        there = {*subject.driver.support.abilities, *subject.driver.support.atoms, *(("extend",) if native else ())}
         there |= {"read"} if native and native.read else set()
         return tuple(sorted(self.needs - there))
 

@@ -1,4 +1,4 @@
-"""What a stranger is told to do works: the page on extending, and the example of a driver."""
+"""What a stranger is told to do works: the pages on solving and extending, and the example of a driver."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ ROOT = Path(__file__).parents[2]
 DRIVER = "scipy_driver.py"
 
 
-def test_the_page_on_extending_runs_as_it_stands() -> None:
-    page = ROOT / "docs" / "extending.md"
-    blocks = re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
-    assert len(blocks) == 5
-    names: dict[str, Any] = {"__name__": "extending"}
+@pytest.mark.parametrize(("page", "count"), [("extending.md", 5), ("solving.md", 7)])
+def test_a_page_runs_as_it_stands(page: str, count: int) -> None:
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+    assert len(blocks) == count
+    names: dict[str, Any] = {"__name__": "page"}
     for number, block in enumerate(blocks, 1):
-        exec(compile(block, f"{page.name}, block {number}", "exec"), names)
+        exec(compile(block, f"{page}, block {number}", "exec"), names)
 
 
 @pytest.fixture(scope="module")
