@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -10,12 +11,15 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from oamip.program.expression import Expression
+from oamip.program.form import CompiledEpigraph
 from oamip.program.functions import ConvexFunction
+from oamip.program.logic import CompiledIndicator, CompiledSOS1
 
 __all__ = ["SOS1", "Block", "Domain", "Epigraph", "Indicator", "RowBlock"]
 
 Vector: TypeAlias = NDArray[np.float64]
 Domain: TypeAlias = Literal["continuous", "integer", "binary"]
+Flatten: TypeAlias = Callable[[Expression], sp.csr_array]
 
 
 class Block(Expression):
@@ -56,6 +60,13 @@ class Epigraph:
     argument: Expression
     bound: Expression
 
+    def compiled(self, flatten: Flatten) -> CompiledEpigraph:
+        """Over all columns, as ``flatten`` puts them."""
+        argument, bound = self.argument, self.bound
+        return CompiledEpigraph(
+            self.name, self.function, flatten(argument), argument.constant, flatten(bound), bound.constant
+        )
+
 
 @dataclass(frozen=True)
 class Indicator:
@@ -74,6 +85,20 @@ class Indicator:
     lowest: Vector
     highest: Vector
 
+    def compiled(self, flatten: Flatten) -> CompiledIndicator:
+        """Over all columns, as ``flatten`` puts them."""
+        shift = self.expression.constant
+        return CompiledIndicator(
+            name=self.name,
+            switch=_picked(self.switch, flatten),
+            on=self.on,
+            R=flatten(self.expression),
+            lower=self.lower - shift,
+            upper=self.upper - shift,
+            lowest=self.lowest,
+            highest=self.highest,
+        )
+
 
 @dataclass(frozen=True)
 class SOS1:
@@ -81,3 +106,13 @@ class SOS1:
 
     name: str
     members: Expression
+
+    def compiled(self, flatten: Flatten) -> CompiledSOS1:
+        """Over all columns, as ``flatten`` puts them."""
+        return CompiledSOS1(self.name, _picked(self.members, flatten).reshape(self.members.shape))
+
+
+def _picked(expression: Expression, flatten: Flatten) -> NDArray[np.intp]:
+    """The column numbers of an expression whose every entry is one plain variable."""
+    columns: NDArray[np.intp] = flatten(expression.reshape(-1)).indices.astype(np.intp)
+    return columns

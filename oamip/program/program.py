@@ -18,10 +18,9 @@ from oamip.errors import InputError
 from oamip.program.assembly import assemble, join, spans
 from oamip.program.blocks import SOS1, Block, Domain, Epigraph, Indicator, RowBlock
 from oamip.program.expression import Expression, Rows, constant
-from oamip.program.form import Atoms, CompiledEpigraph, Span, StandardForm
+from oamip.program.form import Atoms, Span, StandardForm
 from oamip.program.functions import ConvexFunction
 from oamip.program.intervals import interval_product
-from oamip.program.logic import CompiledIndicator, CompiledSOS1
 
 __all__ = ["Program"]
 
@@ -229,34 +228,14 @@ class Program:
 
     def atoms(self, width: int | None = None) -> Atoms:
         """Epigraphs, indicators and sets, compiled over ``width`` columns (more than ours when users added theirs)."""
+
+        def flatten(expression: Expression) -> sp.csr_array:
+            return self.flatten(expression, width)
+
         return Atoms(
-            epigraphs=tuple(
-                CompiledEpigraph(
-                    e.name,
-                    e.function,
-                    self.flatten(e.argument, width),
-                    e.argument.constant,
-                    self.flatten(e.bound, width),
-                    e.bound.constant,
-                )
-                for e in self.epigraphs.values()
-            ),
-            indicators=tuple(
-                CompiledIndicator(
-                    e.name,
-                    self._picked(e.switch),
-                    e.on,
-                    self.flatten(e.expression, width),
-                    e.lower - e.expression.constant,
-                    e.upper - e.expression.constant,
-                    e.lowest,
-                    e.highest,
-                )
-                for e in self.indicators.values()
-            ),
-            sos1=tuple(
-                CompiledSOS1(s.name, self._picked(s.members).reshape(s.members.shape)) for s in self.sets.values()
-            ),
+            epigraphs=tuple(epigraph.compiled(flatten) for epigraph in self.epigraphs.values()),
+            indicators=tuple(indicator.compiled(flatten) for indicator in self.indicators.values()),
+            sos1=tuple(sos1.compiled(flatten) for sos1 in self.sets.values()),
         )
 
     # ── within ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -292,11 +271,6 @@ class Program:
             block.lower[near] = block.upper[near] = middle
         result: NDArray[np.bool_] = counts == 1
         return result
-
-    def _picked(self, expression: Expression) -> NDArray[np.intp]:
-        """The column numbers of an expression whose every entry is one plain variable."""
-        columns: NDArray[np.intp] = self.flatten(expression.reshape(-1)).indices.astype(np.intp)
-        return columns
 
     def _check_picks(self, name: str, expression: Expression, *, binary: bool) -> None:
         self._check_blocks(name, expression)
