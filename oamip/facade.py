@@ -19,7 +19,7 @@ from oamip.pruning.finetune import LEARNING_RATE
 from oamip.pruning.pipeline import Pruning
 from oamip.pruning.result import Result, Scoring
 from oamip.readers import saved
-from oamip.solving import solver_for
+from oamip.solving import Route, solver_for
 
 __all__ = ["load", "prune", "score"]
 
@@ -34,6 +34,7 @@ def prune(
     importance: ImportanceOptions | None = None,
     backend: str = "matrix",
     solver: str = "highs",
+    route: Route = "driver",
     isolate: bool = False,
     executor: Executor | None = None,
     options: Options | None = None,
@@ -61,6 +62,7 @@ def prune(
         importance: the options of the importance program.
         backend: the modelling language: ``matrix`` (none), ``pyomo``, ``cvxpy`` or ``pulp``.
         solver: ``highs``, ``scip``, ``cbc``, ``gurobi`` or ``cplex``; `oamip solvers` shows what is installed.
+        route: ``native`` lets the language solve its own model, as CVXPY can with ``solver="clarabel"``.
         isolate: run each solve in a process of its own, so that a crash or a hang of the solver is a status.
         executor: solves independent programs side by side (importance by class): a pool of threads with ``isolate``,
             a pool of processes, or a cluster's.
@@ -89,7 +91,7 @@ def prune(
     job = Pruning(
         model,
         as_data(data, seed=seed),
-        solver_for(backend, solver, isolate=isolate, executor=executor),
+        solver_for(backend, solver, route=route, isolate=isolate, executor=executor),
         name=name or type(model).__name__,
         scope=scope or Scope(),
         options=options or Options(),
@@ -119,6 +121,7 @@ def score(
     importance: ImportanceOptions | None = None,
     backend: str = "matrix",
     solver: str = "highs",
+    route: Route = "driver",
     isolate: bool = False,
     executor: Executor | None = None,
     options: Options | None = None,
@@ -135,7 +138,7 @@ def score(
     job = Pruning(
         model,
         as_data(data, seed=seed),
-        solver_for(backend, solver, isolate=isolate, executor=executor),
+        solver_for(backend, solver, route=route, isolate=isolate, executor=executor),
         scope=scope or Scope(),
         options=options or Options(),
         seed=seed,

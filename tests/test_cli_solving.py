@@ -147,3 +147,17 @@ def test_solvers_check_says_what_each_licence_allows(folder: Path) -> None:
     assert [licences[name] for name in ("highs", "scip", "cbc")] == ["full"] * 3
     for name in ("gurobi", "cplex"):
         assert licences[name].split(":")[0] in ("full", "limited", "none")
+
+
+def test_a_language_may_solve_its_own_model(folder: Path) -> None:
+    flags = ("--train-epochs", "2", "--published", "--cache", "cache", "--json", "facts.json")
+    oamip("score", "digits-mlp", *flags, "--no-isolate", cwd=folder)
+    tangents = json.loads((folder / "facts.json").read_text())["facts"]["objective"]
+    native = ("--backend", "cvxpy", "--solver", "clarabel", "--route", "native")
+    oamip("score", "digits-mlp", *flags, *native, cwd=folder)
+    assert json.loads((folder / "facts.json").read_text())["facts"]["objective"] == pytest.approx(tangents, rel=1e-4)
+
+
+def test_the_version_of_an_executable_is_its_own(folder: Path) -> None:
+    oamip("solve", "coins.lp", "--solver", "cbc", "--json", "answer.json", cwd=folder)
+    assert json.loads((folder / "answer.json").read_text())["version"].startswith("2.")

@@ -38,6 +38,8 @@ def solve(
 
     if solving.backend != "matrix":
         raise InputError(f"--backend {solving.backend}: a file is a model already; leave the backend out")
+    if solving.route != "driver":
+        raise InputError("--route native: a file has no language that could solve it; leave the route out")
     check_output(json, folder=False)
     with progress() as tell:
         tell(f"reading {file}")

@@ -6,7 +6,7 @@ import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Group, Parameter
 
@@ -28,6 +28,7 @@ class Solving:
     Args:
         backend: modelling language: matrix (none), pyomo, cvxpy or pulp.
         solver: highs, scip, cbc, gurobi or cplex; oamip solvers shows which are installed.
+        route: native lets the language solve its model: --backend cvxpy --solver clarabel --route native.
         isolate: run the solver in a process of its own, so that a crash, a hang or a lack of memory loses nothing.
         jobs: independent programs that are solved side by side; by default cores ÷ threads, and 1 without --isolate.
         time_limit: wall seconds for each solve.
@@ -47,6 +48,7 @@ class Solving:
 
     backend: str = "matrix"
     solver: str = "highs"
+    route: Literal["driver", "native"] = "driver"
     isolate: bool = True
     jobs: int | None = None
     time_limit: float = math.inf
@@ -89,9 +91,10 @@ class Solving:
 
         if self.jobs is not None and self.jobs < 1:
             raise InputError(f"--jobs {self.jobs}: at least 1")
-        jobs = self.jobs or (workers(self.threads) if self.isolate else 1)
+        isolate = self.isolate and self.route == "driver"  # a language solves in this process
+        jobs = self.jobs or (workers(self.threads) if isolate else 1)
         pool = ThreadPoolExecutor(jobs) if jobs > 1 else None
-        return solver_for(self.backend, self.solver, isolate=self.isolate, executor=pool)
+        return solver_for(self.backend, self.solver, route=self.route, isolate=isolate, executor=pool)
 
     def show(self, solution: Solution) -> None:
         """Print what ``--explain`` and ``--log`` ask for."""

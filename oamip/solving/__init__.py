@@ -30,7 +30,7 @@ from oamip.solving.driver import Driver, Support
 from oamip.solving.export import Exported, export
 from oamip.solving.isolation import Isolated
 from oamip.solving.outcome import Outcome
-from oamip.solving.pipeline import solve, solve_built, solve_form
+from oamip.solving.pipeline import Route, solve, solve_built, solve_form
 from oamip.solving.reading import read_form
 from oamip.solving.registry import Pair, backend_names, driver_names, find_backend, find_driver, overview
 from oamip.solving.session import Session
@@ -46,6 +46,7 @@ __all__ = [
     "Outcome",
     "Pair",
     "Refined",
+    "Route",
     "Session",
     "Solver",
     "Support",

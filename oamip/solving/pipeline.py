@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,11 +64,11 @@ def solve(
         MissingDependency: the language or the solver is not installed.
     """
     language = find_backend(backend)
-    target = _target(language, solver, route)
-    began = time.perf_counter()
-    built = language.build(program)
-    seconds = time.perf_counter() - began
-    return _solve_built(built, options or Options(), language, target, isolate=isolate, build=seconds)
+    with _reached(_target(language, solver, route), isolate=isolate) as target:  # a process starts while we build
+        began = time.perf_counter()
+        built = language.build(program)
+        seconds = time.perf_counter() - began
+        return _solve_built(built, options or Options(), language, target, isolate=isolate, build=seconds)
 
 
 def solve_built(
@@ -85,7 +85,8 @@ def solve_built(
     ``backend`` is the one that built it. The user's own variables come back in `Solution.values` as well.
     """
     language = find_backend(backend)
-    return _solve_built(built, options or Options(), language, _target(language, solver, route), isolate=isolate)
+    with _reached(_target(language, solver, route), isolate=isolate) as target:
+        return _solve_built(built, options or Options(), language, target, isolate=isolate)
 
 
 def solve_form(
@@ -94,9 +95,10 @@ def solve_form(
     """As `solve`, for a standard form, from a file (`oamip.solving.read_form`) for example."""
     driver = find_driver(solver)
     blank = _blank("none", driver.name, driver_version(driver))
-    began = time.perf_counter()
-    solution = _solve_form(blank, form, driver, options or Options(), isolate=isolate)
-    return replace(solution, seconds=Seconds(solve=time.perf_counter() - began))
+    with _reached(driver, isolate=isolate) as reached:
+        began = time.perf_counter()
+        solution = _solve_form(blank, form, reached, options or Options(), isolate=isolate)
+        return replace(solution, seconds=Seconds(solve=time.perf_counter() - began))
 
 
 def _target(language: Backend, solver: str | Driver, route: Route) -> Driver | str:
@@ -169,13 +171,19 @@ def _solve_native(
 
 def _solve_form(blank: Solution, form: StandardForm, driver: Driver, options: Options, *, isolate: bool) -> Solution:
     _check_start(form, options)
-    with _reached(driver, isolate=isolate) as reached:
-        return _judged(blank, form, reached, options, isolate=isolate)
+    return _judged(blank, form, driver, options, isolate=isolate)
 
 
-def _reached(driver: Driver, *, isolate: bool) -> AbstractContextManager[Driver]:
+Target = TypeVar("Target", Driver, Driver | str)
+
+
+def _reached(target: Target, *, isolate: bool) -> AbstractContextManager[Target]:
     """The driver itself, or a process with it."""
-    return Isolated(driver) if isolate else nullcontext(driver)
+    if not isolate:
+        return nullcontext(target)
+    if isinstance(target, str):
+        raise InputError(f"solver '{target}' runs within its language, in this process: leave isolate out")
+    return Isolated(target)
 
 
 def _judged(blank: Solution, form: StandardForm, driver: Driver, options: Options, *, isolate: bool) -> Solution:

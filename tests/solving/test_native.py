@@ -49,3 +49,8 @@ def test_routes_that_lead_nowhere_are_refused_with_the_way_out() -> None:
     program.indicator("switch", binary, program.blocks["x"] <= 1)
     with pytest.raises(InputError, match="switch: 'cvxpy' has no indicators"):
         solve(program, backend="cvxpy", solver="clarabel", route="native")
+
+
+def test_a_language_solves_in_this_process() -> None:
+    with pytest.raises(InputError, match="'clarabel' runs within its language, in this process: leave isolate out"):
+        solve(smooth(SumSquares()), backend="cvxpy", solver="clarabel", route="native", isolate=True)

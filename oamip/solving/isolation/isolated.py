@@ -13,6 +13,7 @@ from oamip.solving.driver import Driver
 from oamip.solving.isolation.process import Process
 from oamip.solving.isolation.reference import reference
 from oamip.solving.isolation.remote import RemoteSession
+from oamip.solving.registry import driver_version
 
 __all__ = ["Isolated"]
 
@@ -41,6 +42,10 @@ class Isolated:
         self._lock = threading.Lock()
         self._within = 0  # blocks that have been entered
         self._idle: Process | None = None
+
+    def version(self) -> str | None:
+        """That of the solver."""
+        return driver_version(self._driver)
 
     def open(self, form: StandardForm, options: Options) -> RemoteSession:
         """A session in a process of its own.
