@@ -19,7 +19,7 @@ import numpy as np
 from oamip import Options, Program
 from oamip.program import LogSumExp, StandardForm
 from oamip.solving import Driver, Outcome, Session, Support, driver_names, find_driver, solve_with_cuts
-from oamip.solving.registry import installed_version
+from oamip.solving.registry import driver_version
 
 
 def cross_entropy(samples: int, units: int, *, integer: bool, seed: int = 0) -> StandardForm:
@@ -89,7 +89,7 @@ def main() -> None:
                     value = form.objective(refined.outcome.x) if refined.outcome.x is not None else float("nan")
             ratio = statistics.median(c / h for c, h in zip(took["cold"], took["hot"], strict=True))
             hot, cold = statistics.median(took["hot"]), statistics.median(took["cold"])
-            version = installed_version(driver.support.distribution)
+            version = driver_version(driver)
             print(
                 f"| {kind} | {solver} {version} | {rounds['hot']}, {rounds['cold']} | {hot:.2f} | {cold:.2f} "
                 f"| {ratio:.1f} | {value:.6f} |",

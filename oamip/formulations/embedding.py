@@ -165,7 +165,7 @@ class _Embedding:
             if self.gates is not None:  # the gates' own bounds may say more than bounds for any of their values
                 lowest, highest = self.program.activity(pre.upper)
                 a.lower[:], a.upper[:] = np.maximum(pre.low, lowest), np.minimum(pre.high, highest)
-        self.program.add(f"{name}_defines", a - pre.upper == 0)
+        self.program.add(f"{name}_defines", pre.upper - a == 0)  # so that the long side is not copied to be negated
         lower = a if pre.lower is pre.upper else a + (pre.lower - pre.upper)
         return PreActivation(lower, a, pre.low, pre.high, pre.cap, pre.assumed)
 

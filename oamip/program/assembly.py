@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
+from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from oamip.program.expression import Expression
@@ -72,12 +73,11 @@ def _fill(data: Vector, indices: NDArray[Any], begin: NDArray[np.int64], matrix:
     if (lengths == per_row).all() and (apart[1:] == apart[:-1]).all():
         # Rows of one length at equal distances, as a dense layer has them: two strided copies.
         stride = int(apart[0]) if apart.size else int(per_row)
-        for target, source in ((data, matrix.data), (indices, matrix.indices + np.int32(start))):
-            size = target.itemsize
-            view = np.lib.stride_tricks.as_strided(
-                target[begin[0] :], (lengths.size, per_row), (stride * size, size), writeable=True
-            )
-            view[...] = source.reshape(lengths.size, per_row)
+        into = data[begin[0] :], indices[begin[0] :]
+        shape = lengths.size, per_row
+        values, columns = (as_strided(part, shape, (stride * part.itemsize, part.itemsize)) for part in into)
+        values[...] = matrix.data.reshape(shape)
+        np.add(matrix.indices.reshape(shape), start, out=columns, casting="unsafe")  # as wide as the matrix needs
         return
     places = np.repeat(begin - matrix.indptr[:-1], lengths) + np.arange(matrix.nnz)
     data[places], indices[places] = matrix.data, matrix.indices + start

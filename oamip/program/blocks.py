@@ -34,7 +34,9 @@ class Block(Expression):
         self, name: str, shape: tuple[int, ...], lower: Vector, upper: Vector, domain: Domain, label: str
     ) -> None:
         size = lower.size
-        super().__init__({name: sp.eye_array(size, format="csr")}, np.zeros(size), shape)
+        each, starts = np.arange(size, dtype=np.int32), np.arange(size + 1, dtype=np.int32)
+        identity = sp.csr_array((np.ones(size), each, starts), shape=(size, size))
+        super().__init__({name: identity}, np.zeros(size), shape)
         self.name, self.lower, self.upper, self.domain, self.label = name, lower, upper, domain, label
 
     def __repr__(self) -> str:

@@ -108,12 +108,9 @@ class Expression:
             raise InputError("a product of two expressions is not affine; use a formulation that linearises it")
         scale = np.broadcast_arrays(np.asarray(factor, dtype=np.float64), np.empty(self.shape))[0]
         left = self if scale.shape == self.shape else _stretch(self, scale.shape)
-        diagonal = sp.diags_array(scale.ravel(), format="csr")
-        return Expression(
-            {name: (diagonal @ matrix).tocsr() for name, matrix in left.terms.items()},
-            scale.ravel() * left.constant,
-            left.shape,
-        )
+        factors = scale.ravel()
+        terms = {name: _scaled(matrix, factors) for name, matrix in left.terms.items()}
+        return Expression(terms, factors * left.constant, left.shape)
 
     __rmul__ = __mul__
 
@@ -213,6 +210,15 @@ def concatenate(parts: list[Expression]) -> Expression:
 def _stretch(expression: Expression, shape: Shape) -> Expression:
     positions = np.broadcast_to(np.arange(expression.size).reshape(expression.shape), shape)
     return expression.take(positions.ravel(), shape)
+
+
+def _scaled(matrix: sp.csr_array, factors: Vector) -> sp.csr_array:
+    """Each row times its factor; entries that become zero are gone."""
+    scaled = matrix.copy()
+    scaled.data *= np.repeat(factors, np.diff(matrix.indptr))
+    if not factors.all():
+        scaled.eliminate_zeros()
+    return scaled
 
 
 def _broadcast(left: Expression, right: Expression) -> tuple[Expression, Expression]:
