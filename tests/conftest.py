@@ -381,6 +381,29 @@ def tied_weights() -> Built:
     return module, (5,)
 
 
+@_zoo
+def bent_and_clamped() -> Built:
+    def forward(self: nn.Module, x: Tensor) -> Tensor:
+        x = functional.relu6(self.slope(self.first(x)))
+        x = torch.maximum(functional.leaky_relu(self.second(x), 0.1), (self.third(x) / 6 + 0.5).clamp(0, 1))
+        return self.last(x.clamp(0.1, 0.9) - abs(self.fourth(x)))
+
+    layers = {"first": nn.Linear(4, 5), "second": nn.Linear(5, 6), "third": nn.Linear(5, 6), "fourth": nn.Linear(6, 6)}
+    return Forward(forward, **layers, slope=nn.PReLU(5), last=nn.Linear(6, 2)), (4,)
+
+
+@_zoo
+def padded_shortcut() -> Built:
+    def forward(self: nn.Module, x: Tensor) -> Tensor:
+        x = self.first(x).relu()
+        out = self.norm(self.second(self.inner(x).relu()))
+        out += functional.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, 2, 2), "constant", 0)
+        return self.head(out.relu().mean((2, 3)))
+
+    layers = {"first": nn.Conv2d(1, 4, 3), "inner": nn.Conv2d(4, 5, 3, 2, 1), "second": nn.Conv2d(5, 8, 1)}
+    return Forward(forward, **layers, norm=nn.BatchNorm2d(8), head=nn.Linear(8, 3)), (1, 6, 6)
+
+
 @pytest.fixture(params=list(ZOO))
 def animal(request: pytest.FixtureRequest) -> Specimen:
     """Each network of the zoo in turn; not to be changed."""

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oamip.network.groups import Groups
-from oamip.network.labels import FIXED, Labels, input_slots, is_depthwise, output_slots
-from oamip.network.maps import Convolution, Dense
+from oamip.network.labels import FIXED, Labels, blocks_of, input_slots, is_depthwise, output_slots
+from oamip.network.maps import Dense, Weighted
 from oamip.network.nodes import Affine
 
 __all__ = ["Cost", "LayerCost", "cost_of"]
@@ -84,25 +84,25 @@ def cost_of(groups: Groups) -> Cost:
         source, map_ = network.edges(node.name)[0]
         before, after = groups.labels[source], groups.labels[node.name]
         if node.layer is None:
-            if isinstance(map_, Dense | Convolution):
+            if isinstance(map_, Weighted):
                 layers.append(_weighted(node.name, map_, before, after, bias=0, counted=False))
             continue
         path, counted = node.layer.path, node.layer.path not in seen
         seen.add(path)
-        if isinstance(map_, Dense | Convolution):
+        if isinstance(map_, Weighted):
             layers.append(_weighted(path, map_, before, after, bias=int(node.layer.bias), counted=counted))
         else:
             rows = _uniform(after.reshape(node.shape[0], -1))
-            layers.append(LayerCost(path, rows, rows[:0], 1, 1, 2 * node.layer.bias, weighted=False, counted=counted))
+            layers.append(
+                LayerCost(path, rows, rows[:0], 1, 1, node.layer.per_channel, weighted=False, counted=counted)
+            )
     return Cost(tuple(layers), groups.size, network.extra_parameters)
 
 
-def _weighted(
-    path: str, map_: Dense | Convolution, before: Labels, after: Labels, *, bias: int, counted: bool
-) -> LayerCost:
+def _weighted(path: str, map_: Weighted, before: Labels, after: Labels, *, bias: int, counted: bool) -> LayerCost:
     columns, rows = _by_slot(before, input_slots(map_)), _by_slot(after, output_slots(map_))
-    blocks = map_.groups if isinstance(map_, Convolution) else 1
-    area = int(np.prod(map_.kernel)) if isinstance(map_, Convolution) else 1
+    blocks = blocks_of(map_)
+    area = 1 if isinstance(map_, Dense) else int(np.prod(map_.kernel))
     if is_depthwise(map_):  # one weight array per row: removing a row removes its column with it
         columns, blocks = np.full(1, FIXED), 1
     return LayerCost(path, rows, columns, area, map_.positions, bias, blocks, True, counted)

@@ -12,9 +12,18 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from oamip.network.maps import Channelwise, Convolution, Dense, LinearMap, Scale, Selection, Sum
+from oamip.network.maps import (
+    Channelwise,
+    Convolution,
+    Dense,
+    LinearMap,
+    Scale,
+    Selection,
+    Sum,
+    TransposedConvolution,
+)
 
-__all__ = ["ABSENT", "FIXED", "OUTPUT", "Labels", "carries", "input_slots", "is_depthwise", "output_slots"]
+__all__ = ["ABSENT", "FIXED", "OUTPUT", "Labels", "blocks_of", "carries", "input_slots", "is_depthwise", "output_slots"]
 
 Labels: TypeAlias = NDArray[np.intp]
 
@@ -28,8 +37,13 @@ OUTPUT = "its channels are outputs of the network"
 
 
 def is_depthwise(map_: LinearMap) -> bool:
-    """A convolution with one output channel per input channel."""
-    return isinstance(map_, Convolution) and map_.groups > 1 and map_.groups == map_.in_shape[0] == map_.out_shape[0]
+    """A convolution, transposed or not, with one output channel per input channel."""
+    return blocks_of(map_) > 1 and blocks_of(map_) == map_.in_shape[0] == map_.out_shape[0]
+
+
+def blocks_of(map_: LinearMap) -> int:
+    """Into how many independent parts a map splits its channels."""
+    return map_.groups if isinstance(map_, Convolution | TransposedConvolution) else 1
 
 
 def carries(map_: LinearMap) -> bool:

@@ -23,13 +23,19 @@ class Layer:
 
     Args:
         path: where it lives in the source, as in ``module.get_submodule(path)``.
-        kind: ``linear`` and ``conv`` own output channels; ``norm`` follows the channels of its input.
+        kind: ``linear`` and ``conv`` own output channels; ``norm`` and ``slope`` (a PReLU with one slope per channel)
+            follow the channels of their input.
         bias: whether it has a bias (``norm``: whether it has a learnt scale and shift).
     """
 
     path: str
-    kind: Literal["linear", "conv", "norm"]
+    kind: Literal["linear", "conv", "norm", "slope"]
     bias: bool
+
+    @property
+    def per_channel(self) -> int:
+        """Parameters of each channel beside the weights."""
+        return {"norm": 2 * self.bias, "slope": 1}.get(self.kind, int(self.bias))
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,11 +66,15 @@ class Affine(Node):
         bias: array of the node's shape.
         layer: the source module with parameters, if there is one.
         rigid: why the entries cannot be removed one by one (``view hard-codes 400 features``); empty if they can.
+        along: if not None, ``rigid`` is only about units that lie along these axes of the predecessor, where entries
+            are picked by number, and about channels of zeros that the node adds. So ``x[:, :, ::2]``, with ``(1,)``,
+            leaves the channels on axis 0 of a sample free; padding of the channels, with ``()``, all that it pads.
     """
 
     bias: NDArray[np.float64]
     layer: Layer | None = None
     rigid: str = ""
+    along: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,10 +13,21 @@ from collections import Counter, defaultdict
 
 import numpy as np
 from networkx.utils import UnionFind
+from numpy.typing import NDArray
 
 from oamip.network.groups import Channel, Group, Groups
-from oamip.network.labels import ABSENT, FIXED, OUTPUT, Labels, carries, input_slots, is_depthwise, output_slots
-from oamip.network.maps import Channelwise, Convolution, Dense, LinearMap, Scale, Selection, Sum
+from oamip.network.labels import (
+    ABSENT,
+    FIXED,
+    OUTPUT,
+    Labels,
+    blocks_of,
+    carries,
+    input_slots,
+    is_depthwise,
+    output_slots,
+)
+from oamip.network.maps import Channelwise, LinearMap, Scale, Selection, Sum, Weighted
 from oamip.network.network import Network
 from oamip.network.nodes import Affine, Input, Layer, Max
 
@@ -62,7 +73,7 @@ class _Search:
 
     def _affine(self, node: Affine) -> Labels:
         edges = self.network.edges(node.name)
-        if len(edges) == 1 and node.layer is not None and isinstance(edges[0][1], Dense | Convolution):
+        if len(edges) == 1 and node.layer is not None and isinstance(edges[0][1], Weighted):
             labels = self._layer(node.layer, *edges[0])
         else:
             labels = np.full(node.bias.size, ABSENT)
@@ -70,11 +81,16 @@ class _Search:
                 labels = self._merge(labels, self._carry(map_, self.labels[source], node))
             # A normalisation has a channel of its own for each entry, also where its input is always zero.
             filled = np.ravel(node.bias) != 0 if node.layer is None else np.ones(labels.size, dtype=np.bool_)
+            if node.rigid and node.along is not None:
+                filled = filled | self._empty_channels(node.shape, labels)
             labels = np.where((labels == ABSENT) & filled, FIXED, labels)
         reason = node.rigid
         if node.layer is not None and node.layer.path in self.repeated:
             reason = f"module '{node.layer.path}' is called more than once"
-        if reason:
+        if reason == node.rigid and node.along is not None:
+            for source, _ in edges:
+                self._freeze(self._lying_along(node.along, self.network[source].shape, self.labels[source]), reason)
+        elif reason:
             for array in (labels, *(self.labels[source] for source, _ in edges)):
                 self._freeze(array, reason)
         return labels
@@ -88,7 +104,7 @@ class _Search:
                 if unit >= 0:
                     self.channels[int(unit)].append(Channel(layer.path, index))
             return np.maximum(columns, FIXED)[rows]  # a row over an input that is always zero still exists
-        parts = map_.groups if isinstance(map_, Convolution) else 1
+        parts = blocks_of(map_)
         if parts > 1:  # position p of every part lives and dies together, or the parts would differ in width
             for position in np.maximum(columns, FIXED).reshape(parts, -1).T:
                 self._unite(position)
@@ -117,12 +133,27 @@ class _Search:
         if len(shape) < 2:
             return
         grid = self._roots(labels).reshape(shape)
-        for axis in range(len(shape)):
-            lines = np.moveaxis(grid, axis, 0).reshape(shape[axis], -1)
-            if ((lines == lines.max(axis=1, keepdims=True)) | (lines == ABSENT)).all():
-                return
+        if _axis_of_units(grid) is not None:
+            return
         for line in grid.reshape(shape[0], -1):
             self._unite(line)
+
+    def _empty_channels(self, shape: tuple[int, ...], labels: Labels) -> NDArray[np.bool_]:
+        """Entries of channels that are zero throughout, as padding along the channels makes them.
+
+        Padding along other axes is a part of the channels that it surrounds, and goes with them.
+        """
+        grid = self._roots(labels).reshape(shape)
+        axis = _axis_of_units(grid)
+        others = () if axis is None else tuple(other for other in range(len(shape)) if other != axis)
+        empty: NDArray[np.bool_] = np.broadcast_to((grid == ABSENT).all(axis=others, keepdims=True), shape).ravel()
+        return empty
+
+    def _lying_along(self, axes: tuple[int, ...], shape: tuple[int, ...], labels: Labels) -> Labels:
+        """The units that change along one of some axes."""
+        grid = self._roots(labels).reshape(shape)
+        several = [(grid != grid.take([0], axis)).any(axis, keepdims=True) for axis in axes]
+        return np.extract(sum(several, np.zeros(shape, dtype=np.bool_)), grid)
 
     # — one edge —
 
@@ -209,3 +240,12 @@ class _Search:
             for name, entries in self.labels.items()
         }
         return Groups(self.network, tuple(groups), labels, frozen)
+
+
+def _axis_of_units(grid: Labels) -> int | None:
+    """The axis along which the units of an array lie, one or none at each place; None if there is no such axis."""
+    for axis, size in enumerate(grid.shape):
+        lines = np.moveaxis(grid, axis, 0).reshape(size, -1)
+        if ((lines == lines.max(axis=1, keepdims=True)) | (lines == ABSENT)).all():
+            return axis
+    return None

@@ -26,7 +26,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from oamip.network.groups import Groups
 from oamip.network.labels import is_depthwise
-from oamip.network.maps import Convolution, Dense, LinearMap
+from oamip.network.maps import LinearMap, Weighted
 from oamip.network.network import Edit, Network, Values, pullback
 
 __all__ = ["contributions", "jacobian_norm", "membership", "taylor_batches", "taylor_terms"]
@@ -149,4 +149,4 @@ def _gradient_from_readers(network: Network, name: str, gradients: Values) -> Ar
 
 def _reads(map_: LinearMap | None) -> bool:
     """Whether a unit ends at this edge; every other kind carries its channels on or has frozen them."""
-    return isinstance(map_, Dense | Convolution) and not is_depthwise(map_)
+    return isinstance(map_, Weighted) and not is_depthwise(map_)

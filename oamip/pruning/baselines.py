@@ -26,7 +26,7 @@ from scipy.special import softmax
 
 from oamip.decision import Scores
 from oamip.errors import DataError, InputError
-from oamip.network import Affine, Convolution, Dense, Groups, Network
+from oamip.network import Affine, Groups, Network, Weighted
 from oamip.network.sensitivity import batch_size, contributions, jacobian_norm, membership, taylor_batches
 
 __all__ = ["BASELINES", "baseline"]
@@ -110,8 +110,8 @@ def _row_norms(network: Network, order: int) -> dict[str, Array]:
     norms = {}
     for node in network.nodes(Affine):
         map_ = network.edges(node.name)[0][1]
-        if node.layer is not None and isinstance(map_, Dense | Convolution):
-            norms[node.layer.path] = np.linalg.norm(map_.weight.reshape(len(map_.weight), -1), order, axis=1)
+        if node.layer is not None and isinstance(map_, Weighted):
+            norms[node.layer.path] = np.linalg.norm(map_.rows.reshape(len(map_.rows), -1), order, axis=1)
     return norms
 
 

@@ -8,12 +8,15 @@ imports it.
 Where Torch-Pruning has to guess how wide a value is, it guesses wrong: `cat` then `flatten` then `Linear` cuts the
 indices of one branch from all branches, `flatten` then `cat` cuts features that do not exist, and an input of the
 network that is concatenated is not seen at all. So it is shown a torch.fx view of the module in which a batch
-normalisation stands, as a signpost that states the width, behind every input and every call that is no layer.
+normalisation stands, as a signpost that states the width, behind every input and every call that is no layer. Nor does
+it see that padding the channels moves them, or that a slice along positions moves none: the view joins zeros to the
+channels instead, and hides slices in an operation that it takes for an activation.
 The view shares its layers with the module: cutting them cuts the module, whose own class and code never change.
 """
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeAlias
@@ -24,6 +27,7 @@ import torch_pruning
 from numpy.typing import NDArray
 from torch import fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
+from torch.nn import functional
 
 from oamip.errors import MismatchError
 from oamip.network import Affine, Groups, Network, cost_of
@@ -143,6 +147,13 @@ def signposted(module: nn.Module, example: Sequence[torch.Tensor]) -> fx.GraphMo
     view = fx.GraphModule(module, trace(module, len(example)))
     with torch.no_grad():
         ShapeProp(view).propagate(*example)
+        for node in list(view.graph.nodes):
+            if node.target is functional.pad:
+                _join_padding(view.graph, node)
+            elif node.target is operator.getitem and _shape(node.args[0]):
+                node.target = _part
+        view.recompile()
+        ShapeProp(view).propagate(*example)
     for node in list(view.graph.nodes):
         if _needs_signpost(view, node):
             shape = _shape(node)
@@ -156,16 +167,55 @@ def signposted(module: nn.Module, example: Sequence[torch.Tensor]) -> fx.GraphMo
     return view
 
 
+def _join_padding(graph: fx.Graph, node: fx.Node) -> None:
+    """Write padding of the channels as a concatenation."""
+    shape = _shape(node)
+    arguments = dict(zip(("input", "pad", "mode", "value"), node.args, strict=False), **node.kwargs)
+    sides: Any = arguments["pad"]
+    position = 2 * (len(shape) - 2)
+    if len(sides) <= position:
+        return
+    front, back = sides[position : position + 2]
+    if min(front, back) < 0:
+        return  # cropped channels are frozen, so nobody asks
+    with graph.inserting_before(node):
+        inner = graph.call_function(functional.pad, (node.args[0], tuple(sides[:position])), {})
+        parts = [
+            graph.call_function(torch.zeros, ((shape[0], width, *shape[2:]),), {}) for width in (front, back) if width
+        ]
+        joined = graph.call_function(torch.cat, ([*parts[: front > 0], inner, *parts[front > 0 :]], 1), {})
+    node.replace_all_uses_with(joined)
+    graph.erase_node(node)
+
+
+class _Part(torch.autograd.Function):
+    """``x[index]`` as one operation without a name that means something."""
+
+    @staticmethod
+    def forward(x: torch.Tensor, index: Any) -> torch.Tensor:
+        return x[index].clone()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
+        """Nothing is kept: nobody asks for gradients."""
+
+
+def _part(x: torch.Tensor, index: Any) -> torch.Tensor:
+    part: torch.Tensor = _Part.apply(x, index)  # type: ignore[no-untyped-call]
+    return part
+
+
 def _needs_signpost(view: fx.GraphModule, node: fx.Node) -> bool:
     """A tensor whose width no layer states: an input, or what a function or a module without channels gives."""
     if len(_shape(node)) not in _SIGNPOSTS:
         return False
     if node.op == "call_module":
-        return not isinstance(view.get_submodule(str(node.target)), _LAYERS)
+        part = view.get_submodule(str(node.target))
+        return not isinstance(part, _LAYERS) and getattr(part, "num_parameters", 1) == 1  # a PReLU may state a width
     return node.op in ("placeholder", "call_function", "call_method")
 
 
-def _shape(node: fx.Node) -> tuple[int, ...]:
+def _shape(node: Any) -> tuple[int, ...]:
     """Shape of a node that is one tensor; empty for anything else."""
-    meta = node.meta.get("tensor_meta")
+    meta = node.meta.get("tensor_meta") if isinstance(node, fx.Node) else None
     return tuple(getattr(meta, "shape", ()))

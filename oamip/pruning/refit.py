@@ -61,7 +61,7 @@ def refit(
     ridge: float = RIDGE,
     batch: int = 256,
 ) -> nn.Module:
-    """Refit, in place, every linear layer and convolution whose input lost units.
+    """Refit, in place, every linear layer and convolution (but transposed ones) whose input lost units.
 
     Args:
         pruned: what `oamip.pruning.removal.remove` returned; its weights and biases are replaced.
@@ -109,6 +109,9 @@ def _refit_all(
     """Refit the layers of ``working`` that lost input channels, and yield their paths, in the order of the network."""
     for path in _consumers(groups, cuts):
         layer = working.get_submodule(path)
+        if isinstance(layer, nn.modules.conv._ConvTransposeNd):
+            _log.info("'%s' is a transposed convolution, which is not refitted; fine-tuning reaches it", path)
+            continue
         assert isinstance(layer, Weighted)
         moments = Moments.empty(layer)
         kept = _kept(intact.get_submodule(path), cuts.get((path, ROWS), frozenset()))

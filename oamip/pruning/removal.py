@@ -25,6 +25,7 @@ from oamip.decision import Decision
 from oamip.errors import InputError, MismatchError
 from oamip.network import Groups, Network, cost_of
 from oamip.pruning.coupling import cut
+from oamip.readers.scores import logits
 
 __all__ = ["TOLERANCE", "Inputs", "as_tensors", "duplicate", "remove"]
 
@@ -174,9 +175,7 @@ def _difference(
     for start in range(0, len(inputs[0]), _PROOF_BATCH):
         batch = [part[start : start + _PROOF_BATCH] for part in inputs]
         values = network.evaluate(dict(zip(network.inputs, batch, strict=True)), mask)
-        with torch.no_grad():
-            answer = double(*map(torch.tensor, batch))  # copies: forward may write into its inputs
-        outputs = (answer,) if isinstance(answer, torch.Tensor) else tuple(answer)
+        outputs = logits(double, *map(torch.tensor, batch))  # copies: forward may write into its inputs
         for index, (name, output) in enumerate(zip(network.outputs, outputs, strict=True)):
             if tuple(output.shape) != values[name].shape:
                 raise MismatchError(f"output {index} has shape {tuple(output.shape)}, not {values[name].shape}")

@@ -19,7 +19,7 @@ from oamip.errors import InputError
 from oamip.formulations.importance import Importance, ImportanceOptions
 from oamip.formulations.importance_procedures import ImportanceByClass, ImportanceInSteps
 from oamip.formulations.protocol import Formulation, Procedure
-from oamip.network import Convolution, Groups
+from oamip.network import Convolution, Groups, TransposedConvolution
 from oamip.network.nodes import Affine
 from oamip.plugins import load as load_plugin
 from oamip.pruning.baselines import BASELINES
@@ -105,8 +105,9 @@ def _has_convolutions(groups: Groups) -> bool:
     layers = {layer for group in groups.groups for layer in group.layers}
     network = groups.network
     return any(
-        node.layer is not None and node.layer.path in layers and isinstance(network.edges(node.name)[0][1], Convolution)
+        isinstance(network.edges(node.name)[0][1], Convolution | TransposedConvolution)
         for node in network.nodes(Affine)
+        if node.layer is not None and node.layer.path in layers
     )
 
 

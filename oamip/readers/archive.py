@@ -14,7 +14,7 @@ import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 
@@ -78,14 +78,14 @@ class Malformed(ValueError):
     """The file is not what torch.export writes."""
 
 
-def read_archive(path: Path) -> Program:
+def read_archive(file: Path | IO[bytes]) -> Program:
     """Read the one program of an archive.
 
     Raises:
         Malformed: the zip is of another layout, version or byte order, or keeps weights as pickles.
         UnsupportedOperator: inputs, outputs or arguments that are no tensors, or a network in training mode.
     """
-    with zipfile.ZipFile(path) as archive:
+    with zipfile.ZipFile(file) as archive:
         # Everything lies in one folder, named as the file was when it was written.
         files = {name.partition("/")[2]: name for name in archive.namelist()}
         if "serialized_exported_program.json" in {*files, *archive.namelist()}:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,9 +12,22 @@ import torch
 
 from oamip.network import LinearMap, Scale, Selection, average_pool, identity
 from oamip.readers.draft import BATCH, Array, Draft, Shape, Signal
+from oamip.readers.piecewise import stretch
 from oamip.readers.shapes import axis_of
 
-__all__ = ["add", "concat", "divide", "in_place", "mean", "multiply", "negate", "relu", "subtract"]
+__all__ = [
+    "add",
+    "concat",
+    "divide",
+    "in_place",
+    "mean",
+    "multiply",
+    "negate",
+    "per_sample",
+    "relu",
+    "subtract",
+    "total",
+]
 
 
 def relu(draft: Draft, x: Signal, inplace: bool = False) -> Signal:
@@ -27,6 +41,7 @@ def relu(draft: Draft, x: Signal, inplace: bool = False) -> Signal:
 def in_place(rule: Callable[..., Signal]) -> Callable[..., Signal]:
     """The rule of ``add_`` from that of ``add``."""
 
+    @functools.wraps(rule)
     def overwriting(draft: Draft, x: Any, *args: Any, **kwargs: Any) -> Signal:
         result = rule(draft, x, *args, **kwargs)
         draft.overwrite(x, result)
@@ -39,7 +54,7 @@ def add(draft: Draft, x: Any, other: Any, *, alpha: float = 1) -> Signal:
     """``x + alpha · other``; either may be a constant."""
     terms = [(term, factor) for term, factor in ((x, 1.0), (other, float(alpha))) if isinstance(term, Signal)]
     constants = [(term, factor) for term, factor in ((x, 1.0), (other, alpha)) if not isinstance(term, Signal)]
-    shift, rigid = _per_sample(draft, *constants[0], terms[0][0]) if constants else (np.zeros(()), "")
+    shift, rigid = per_sample(draft, *constants[0], terms[0][0]) if constants else (np.zeros(()), "")
     if len({len(term.shape) for term, _ in terms}) > 1:
         draft.refuse("the tensors have different numbers of axes, so their batch axes do not meet; unsqueeze one")
     shape = np.broadcast_shapes(*(term.shape for term, _ in terms), shift.shape)
@@ -74,7 +89,7 @@ def divide(draft: Draft, x: Any, other: Any, *, rounding_mode: str | None = None
 
 
 def _scaled(draft: Draft, x: Signal, constant: Any, power: int) -> Signal:
-    factor, rigid = _per_sample(draft, constant, 1, x)
+    factor, rigid = per_sample(draft, constant, 1, x)
     if power < 0:
         if (factor == 0).any():
             draft.refuse("it divides by zero; check the constant")
@@ -87,7 +102,7 @@ def _scaled(draft: Draft, x: Signal, constant: Any, power: int) -> Signal:
     return draft.affine(shape, (x, Scale(factor, x.shape)), rigid=rigid)
 
 
-def _per_sample(draft: Draft, constant: Any, factor: float, x: Signal) -> tuple[Array, str]:
+def per_sample(draft: Draft, constant: Any, factor: float, x: Signal) -> tuple[Array, str]:
     """``factor · constant`` without batch axis, and why it ties the channels down.
 
     A constant with one number for all entries follows any cut; others have a fixed number of entries.
@@ -111,7 +126,7 @@ def _spread(draft: Draft, x: Signal, factor: float, shape: Shape) -> list[tuple[
     if x.shape == shape:
         return [(x, identity(shape) if factor == 1 else Scale(np.array(factor), shape))]
     if factor != 1:
-        draft.refuse("it scales and broadcasts at once; multiply first, then add")
+        return [(stretch(draft, x, shape), Scale(np.array(factor), shape))]
     index = np.broadcast_to(np.arange(math.prod(x.shape)).reshape(x.shape), shape)
     return [(x, Selection(index, x.shape))]
 
@@ -138,16 +153,25 @@ def concat(draft: Draft, tensors: Sequence[Any], dim: int = 0) -> Signal:
 
 def mean(draft: Draft, x: Signal, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Signal:
     """``mean`` over positions, never over samples or channels."""
+    return _reduced(draft, x, dim, keepdim, dtype, "averages", mean=True)
+
+
+def total(draft: Draft, x: Signal, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Signal:
+    """``sum`` over positions, never over samples or channels."""
+    return _reduced(draft, x, dim, keepdim, dtype, "sums", mean=False)
+
+
+def _reduced(draft: Draft, x: Signal, dim: Any, keepdim: bool, dtype: Any, what: str, *, mean: bool) -> Signal:
     given = () if dim is None else (dim,) if isinstance(dim, int) else tuple(dim)
     axes = {axis_of(draft, x, axis) for axis in given}
     if not axes or 0 in axes:
-        draft.refuse("it averages over the batch, which mixes samples; name the axes, as in mean((2, 3))")
+        draft.refuse(f"it {what} over the batch, which mixes samples; name the axes, as in mean((2, 3))")
     if 1 in axes:
-        draft.refuse("it averages over channels (axis 1); only means over axes from 2 on are read")
+        draft.refuse(f"it {what} over channels (axis 1); only axes from 2 on are read")
     if dtype not in (None, torch.float64):
         draft.refuse("it changes the precision; leave dtype out")
     spatial = list(enumerate(x.shape[1:], 2))
-    windows = [[(0, n, n)] if axis in axes else [(i, i + 1, 1) for i in range(n)] for axis, n in spatial]
+    windows = [[(0, n, n if mean else 1)] if axis in axes else [(i, i + 1, 1) for i in range(n)] for axis, n in spatial]
     out = tuple(1 if axis in axes else n for axis, n in spatial if keepdim or axis not in axes)
     map_ = average_pool(x.shape, windows, out)
     return draft.affine(map_.out_shape, (x, map_))

@@ -22,15 +22,20 @@ __all__ = [
     "arithmetic",
     "clamp",
     "concatenate",
+    "enlarge",
     "mean",
     "pad",
     "part",
     "pieces",
+    "plain",
     "reshape",
     "same_value",
+    "score",
     "size",
+    "total",
     "transpose",
     "unary",
+    "unbind",
 ]
 
 _BATCH = "export with a dynamic first dimension: dynamic_shapes=({0: torch.export.Dim('batch')},)"
@@ -75,6 +80,25 @@ def unary(function: Callable[..., Any]) -> Rule:
     return rule
 
 
+def plain(function: Callable[..., Any], names: str) -> Rule:
+    """Rule for a function that takes ATen's arguments of these names, in this order; trailing ones may be missing."""
+
+    def rule(builder: Builder, call: Call) -> fx.Node:
+        given = [call.arguments[name] for name in names.split() if name in call.arguments]
+        return builder.function(call, function, *given)
+
+    return rule
+
+
+def score(function: Callable[..., Any]) -> Rule:
+    """Rule for a softmax, without ATen's type of numbers."""
+
+    def rule(builder: Builder, call: Call) -> fx.Node:
+        return builder.function(call, function, call.arguments["self"], call.arguments["dim"])
+
+    return rule
+
+
 def arithmetic(function: Callable[..., Any], first: str = "self", second: str = "other") -> Rule:
     """Rule for an operator of two operands, given by their names in ATen's schema."""
 
@@ -88,10 +112,19 @@ def arithmetic(function: Callable[..., Any], first: str = "self", second: str = 
 
 def mean(builder: Builder, call: Call) -> fx.Node:
     """A mean over named dimensions."""
+    return _reduced(builder, call, torch.mean)
+
+
+def total(builder: Builder, call: Call) -> fx.Node:
+    """A sum over named dimensions."""
+    return _reduced(builder, call, torch.sum)
+
+
+def _reduced(builder: Builder, call: Call, function: Callable[..., Any]) -> fx.Node:
     dims, keep = call.arguments.get("dim"), call.arguments.get("keepdim", False)
     if not dims:
-        raise call.unsupported("name the dimensions of the mean")
-    return builder.function(call, torch.mean, call.arguments["self"], tuple(dims), keepdim=keep)
+        raise call.unsupported("name the dimensions")
+    return builder.function(call, function, call.arguments["self"], tuple(dims), keepdim=keep)
 
 
 def clamp(builder: Builder, call: Call) -> fx.Node:
@@ -115,6 +148,20 @@ def pieces(function: Callable[..., Any], size: str) -> Rule:
             builder.values[name] = builder.graph.call_function(operator.getitem, (whole, i))
 
     return rule
+
+
+def unbind(builder: Builder, call: Call) -> None:
+    """A tensor taken apart along one dimension."""
+    whole = builder.function(call, torch.unbind, call.arguments["self"], call.arguments.get("dim", 0))
+    for i, name in enumerate(call.outputs):
+        builder.values[name] = builder.graph.call_function(operator.getitem, (whole, i))
+
+
+def enlarge(builder: Builder, call: Call) -> fx.Node:
+    """An interpolation to the nearest entry."""
+    size, scale = call.arguments.get("output_size"), call.arguments.get("scale_factors")
+    given = {"size": None if size is None else tuple(size), "scale_factor": None if scale is None else tuple(scale)}
+    return builder.function(call, functional.interpolate, call.arguments["input"], **given)
 
 
 def part(builder: Builder, call: Call) -> Any:

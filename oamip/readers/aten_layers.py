@@ -25,6 +25,7 @@ __all__ = [
     "matrix_product",
     "permute",
     "pool",
+    "slopes",
 ]
 
 
@@ -77,7 +78,7 @@ def _fill(module: nn.Module, **tensors: torch.Tensor | None) -> nn.Module:
 
 
 def convolution(builder: Builder, call: Call) -> fx.Node:
-    """A convolution over series or images, or a transposed one over images."""
+    """A convolution over series or images, transposed or not."""
     arguments = call.arguments
     weight, bias = builder.weight(call, "weight"), builder.weight(call, "bias")
     if weight is None or weight.ndim not in (3, 4):
@@ -96,10 +97,9 @@ def convolution(builder: Builder, call: Call) -> fx.Node:
     }
     module: nn.Module
     if transposed:
-        if rank != 2:
-            raise call.unsupported("use a transposed convolution over images")
         options["output_padding"] = _tuple(arguments.get("output_padding", 0), rank)
-        module = nn.ConvTranspose2d(weight.shape[0], weight.shape[1] * groups, **options)
+        transpose = nn.ConvTranspose1d if rank == 1 else nn.ConvTranspose2d
+        module = transpose(weight.shape[0], weight.shape[1] * groups, **options)
     else:
         kind = nn.Conv1d if rank == 1 else nn.Conv2d
         module = kind(weight.shape[1] * groups, weight.shape[0], **options)
@@ -160,6 +160,15 @@ def activation(kind: Callable[..., nn.Module], **defaults: Any) -> Rule:
         return builder.module(call, kind(**options), call.arguments["self"])
 
     return rule
+
+
+def slopes(builder: Builder, call: Call) -> fx.Node:
+    """A leaky ReLU with learnt slopes."""
+    weight = builder.weight(call, "weight")
+    if weight is None:
+        raise call.unsupported("give it slopes that are stored")
+    module = _fill(nn.PReLU(weight.numel(), device="meta"), weight=weight)
+    return builder.module(call, module, call.arguments["self"], "weight")
 
 
 def dropout(builder: Builder, call: Call) -> fx.Node:

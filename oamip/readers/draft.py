@@ -117,10 +117,11 @@ class Draft:
         bias: ArrayLike = 0.0,
         layer: Layer | None = None,
         rigid: str = "",
+        along: tuple[int, ...] | None = None,
     ) -> Signal:
         """A node ``Σ A_e x_e + bias``; ``bias`` is broadcast to ``shape``."""
         constant = np.broadcast_to(np.asarray(bias, dtype=np.float64), shape)
-        node = Affine(self._name(), shape, self.place, constant, layer, rigid)
+        node = Affine(self._name(), shape, self.place, constant, layer, rigid, along)
         return Signal(self.network.add(node, *((source.node, map_) for source, map_ in edges)), shape)
 
     def relu(self, x: Signal) -> Signal:

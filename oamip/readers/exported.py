@@ -3,11 +3,15 @@
 The `archive` is read without opening a pickle. Each of its ATen calls becomes the module or function that a person
 would have written (a convolution becomes `nn.Conv2d` under the name that its weights have), by the rules in `aten`.
 The result is then compared, on random input, with the archive's own calls run one by one.
+
+`exported_module` takes the same way without a file, for modules that torch.fx cannot trace.
 """
 
 from __future__ import annotations
 
+import io
 import math
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +22,10 @@ from oamip.errors import MismatchError, ModelFileError, UnsupportedOperator
 from oamip.readers.archive import Malformed, Program, Ref, read_archive
 from oamip.readers.aten import RULES as _RULES
 from oamip.readers.builder import Builder
+from oamip.readers.draft import BATCH
 from oamip.readers.names import legal
 
-__all__ = ["load_exported"]
+__all__ = ["exported_module", "load_exported"]
 
 
 def load_exported(path: Path | str) -> fx.GraphModule:
@@ -51,6 +56,27 @@ def load_exported(path: Path | str) -> fx.GraphModule:
             f"{source} is not a whole torch.export archive ({type(error).__name__}: {error}); export it again"
         ) from error
     return network
+
+
+def exported_module(module: nn.Module, examples: tuple[torch.Tensor, ...]) -> fx.GraphModule:
+    """A module rebuilt from what torch.export sees of it, which needs no file and can be traced by torch.fx.
+
+    Args:
+        module: in evaluation mode.
+        examples: its inputs; their batch dimension stays free.
+
+    Raises:
+        UnsupportedOperator: an ATen operator without a rule, by name.
+        Exception: whatever torch.export raises where it cannot follow the module either.
+    """
+    # A batch size like no other size, so that a shape that fixes it can be told from one that does not.
+    inputs = tuple(x[:1].expand(BATCH, *x.shape[1:]).clone() for x in examples)
+    file = io.BytesIO()
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # torch tells about its own future
+        free = tuple({0: torch.export.Dim.AUTO} for _ in inputs)
+        torch.export.save(torch.export.export(module, inputs, dynamic_shapes=free), file)
+    return _build(read_archive(file))
 
 
 def _build(program: Program) -> fx.GraphModule:

@@ -13,7 +13,7 @@ from torch import nn
 from oamip.network import average_pool
 from oamip.readers.draft import Draft, Shape, Signal
 
-__all__ = ["adaptive_avg_pool", "arguments_of", "avg_pool", "max_pool", "per_axis"]
+__all__ = ["adaptive_avg_pool", "adaptive_max_pool", "arguments_of", "avg_pool", "max_pool", "per_axis"]
 
 Size: TypeAlias = int | Sequence[int]
 Window: TypeAlias = tuple[int, int, int]
@@ -112,14 +112,32 @@ def _windows(size: int, kernel: int, stride: int, padding: int, ceil_mode: bool,
 
 def adaptive_avg_pool(draft: Draft, x: Signal, output_size: Any) -> Signal:
     """``adaptive_avg_pool1d`` and ``adaptive_avg_pool2d``; ``None`` keeps an axis."""
+    sides = _adaptive(x, output_size)
+    return _average(draft, x, [[(start, stop, stop - start) for start, stop in side] for side in sides])
+
+
+def adaptive_max_pool(draft: Draft, x: Signal, output_size: Any, return_indices: bool = False) -> Signal:
+    """``adaptive_max_pool1d`` and ``adaptive_max_pool2d``; ``None`` keeps an axis."""
+    if return_indices:
+        draft.refuse("return_indices=True is not read; leave it out")
+    candidates = []
+    for side in _adaptive(x, output_size):
+        widest = max(stop - start for start, stop in side)
+        position = np.array([start for start, _ in side])[:, None] + np.arange(widest)
+        candidates.append(np.where(position < np.array([stop for _, stop in side])[:, None], position, -1))
+    index = _every_channel(_product(candidates, x.shape[1:]), x.shape)
+    return draft.maximum(x, (x.shape[0], *(len(rows) for rows in candidates)), index)
+
+
+def _adaptive(x: Signal, output_size: Any) -> list[list[tuple[int, int]]]:
+    """(start, stop) for each output of each axis."""
     spatial = x.shape[1:]
     wanted = output_size if isinstance(output_size, Sequence) else (output_size,) * len(spatial)
-    windows = []
-    for size, given in zip(spatial, wanted, strict=True):
-        count = size if given is None else given
-        bounds = [(i * size // count, -(-(i + 1) * size // count)) for i in range(count)]
-        windows.append([(start, stop, stop - start) for start, stop in bounds])
-    return _average(draft, x, windows)
+    counts = (size if given is None else given for size, given in zip(spatial, wanted, strict=True))
+    return [
+        [(i * size // count, -(-(i + 1) * size // count)) for i in range(count)]
+        for size, count in zip(spatial, counts, strict=True)
+    ]
 
 
 def _average(draft: Draft, x: Signal, windows: Sequence[Sequence[Window]]) -> Signal:

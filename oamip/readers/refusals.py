@@ -5,33 +5,30 @@ from __future__ import annotations
 __all__ = ["remedy"]
 
 _SMOOTH = "it is not piecewise linear; replace it by ReLU and train again"
-_LATER = (
-    "it is piecewise linear, but so far only ReLU and max pooling are read; write it with relu, for instance "
-    "leaky_relu(x, s) as relu(x) - s * relu(-x), or relu6(x) as relu(x) - relu(x - 6)"
-)
+_JUMP = "it is not continuous; replace it by a function without jumps, such as softshrink or relu"
 _SCORES = "it is not piecewise linear; let forward return the logits and apply it outside"
-_SAMPLE = "it divides by a statistic of each sample, which is not piecewise linear; use BatchNorm"
+_SAMPLE = (
+    "it divides by a statistic of each sample, which is not piecewise linear; use BatchNorm, whose statistics are "
+    "fixed, and train again"
+)
 _PRODUCT = "it multiplies tensors that depend on the input, which is not piecewise linear"
-_INDEX = "parts of a tensor are not read yet; use a layer that gives the whole tensor"
-_PADDING = "zeros are added only by the padding of a convolution or a pooling; use that"
+_WRITE = "it writes into a part of a tensor; make the parts and join them with torch.cat"
 _SEQUENCE = "recurrent and attention layers are not piecewise linear; use linear layers or convolutions over time"
 _PRECISION = "it changes the precision, and everything is read in double precision; leave the cast out"
 _DEFAULT = "there is no rule for it; the README lists under 'What is read' what a network may be built from"
 
 _REMEDIES = {
     _SMOOTH: "silu gelu mish elu selu celu sigmoid tanh softplus softsign hardswish logsigmoid glu exp log sqrt pow "
-    "square reciprocal sin cos erf norm softshrink tanhshrink",
-    _LATER: "leakyrelu prelu rrelu relu6 hardtanh hardsigmoid clamp clip clampmin clampmax abs absolute min max "
-    "maximum minimum threshold hardshrink amax amin adaptivemaxpool1d adaptivemaxpool2d",
-    _SCORES: "softmax logsoftmax softmin softmax2d argmax topk",
+    "square reciprocal sin cos erf norm tanhshrink",
+    _JUMP: "hardshrink sign round floor ceil heaviside where",
+    _SCORES: "softmin softmax2d argmax topk sort median",
     _SAMPLE: "layernorm groupnorm instancenorm1d instancenorm2d rmsnorm localresponsenorm normalize std var",
     _PRODUCT: "matmul bmm mm einsum bilinear scaleddotproductattention",
-    _INDEX: "getitem chunk split narrow select indexselect stack",
-    _PADDING: "pad zeropad1d zeropad2d constantpad1d constantpad2d",
+    _WRITE: "setitem copy maskedfill indexfill scatter",
     _SEQUENCE: "rnn lstm gru multiheadattention transformer transformerencoder transformerencoderlayer embedding",
     _PRECISION: "float half bfloat16 int long bool to type",
     "use nn.BatchNorm1d or nn.BatchNorm2d, whose statistics are fixed": "batchnorm syncbatchnorm",
-    "use one- or two-dimensional layers": "conv3d maxpool3d avgpool3d batchnorm3d adaptiveavgpool3d",
+    "use one- or two-dimensional layers": "conv3d convtranspose3d maxpool3d avgpool3d batchnorm3d adaptiveavgpool3d",
 }
 _BY_NAME = {name: text for text, names in _REMEDIES.items() for name in names.split()}
 
@@ -42,7 +39,7 @@ def remedy(operator: str) -> str:
     Example:
         >>> remedy("SiLU")
         'it is not piecewise linear; replace it by ReLU and train again'
-        >>> remedy("log_softmax")
+        >>> remedy("argmax")
         'it is not piecewise linear; let forward return the logits and apply it outside'
     """
     return _BY_NAME.get(operator.lower().replace("_", ""), _DEFAULT)

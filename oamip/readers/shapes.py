@@ -16,7 +16,19 @@ from torch import fx
 from oamip.network import Selection
 from oamip.readers.draft import BATCH, Draft, Shape, Signal
 
-__all__ = ["attribute", "axis_of", "flatten", "move", "permute", "reshape", "size", "squeeze", "transpose", "unsqueeze"]
+__all__ = [
+    "attribute",
+    "axis_of",
+    "flatten",
+    "move",
+    "permute",
+    "reshape",
+    "size",
+    "sizes_of",
+    "squeeze",
+    "transpose",
+    "unsqueeze",
+]
 
 
 def flatten(draft: Draft, x: Signal, start_dim: int = 0, end_dim: int = -1) -> Signal:
@@ -31,7 +43,7 @@ def flatten(draft: Draft, x: Signal, start_dim: int = 0, end_dim: int = -1) -> S
 
 def reshape(draft: Draft, x: Signal, *sizes: Any, shape: Any = None, size: Any = None) -> Signal:
     """``x.view``, ``x.reshape`` and ``torch.reshape``."""
-    given, raw = _sizes(draft, shape or size or sizes)
+    given, raw = sizes_of(draft, shape or size or sizes)
     if given.count(-1) > 1 or not all(isinstance(number, int) for number in given):
         draft.refuse("it does not take plain sizes; write flatten(x, 1) or view(x.size(0), …)")
     known = math.prod(number for number in given if number != -1)
@@ -44,8 +56,8 @@ def reshape(draft: Draft, x: Signal, *sizes: Any, shape: Any = None, size: Any =
     return move(draft, x, index, rigid=_rigid(draft, x.shape, target[1:], raw[1:]))
 
 
-def _sizes(draft: Draft, sizes: Any) -> tuple[list[Any], list[Any]]:
-    """The sizes of a reshape, and the same as the source has them: a literal number or another call."""
+def sizes_of(draft: Draft, sizes: Any) -> tuple[list[Any], list[Any]]:
+    """The sizes that a call is given, and the same as the source has them: a literal number or another call."""
     given: Any = sizes
     raw: Any = draft.call.kwargs.get("shape") or draft.call.kwargs.get("size") or draft.call.args[1:]
     if len(given) == 1 and isinstance(given[0], Sequence):
@@ -101,11 +113,13 @@ def unsqueeze(draft: Draft, x: Signal, dim: int) -> Signal:
     return move(draft, x, np.arange(math.prod(shape)).reshape(shape))
 
 
-def move(draft: Draft, x: Signal, index: np.ndarray[Any, Any], rigid: str = "") -> Signal:
+def move(
+    draft: Draft, x: Signal, index: np.ndarray[Any, Any], rigid: str = "", along: tuple[int, ...] | None = None
+) -> Signal:
     """A node whose entries are those of ``x`` at ``index``; ``x`` itself if nothing moves."""
     if index.shape == x.shape and np.array_equal(index.ravel(), np.arange(index.size)):
         return x
-    return draft.affine(index.shape, (x, Selection(index.astype(np.intp), x.shape)), rigid=rigid)
+    return draft.affine(index.shape, (x, Selection(index.astype(np.intp), x.shape)), rigid=rigid, along=along)
 
 
 def axis_of(draft: Draft, x: Signal, dim: int) -> int:

@@ -13,10 +13,12 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn.parameter import UninitializedParameter
 
-from oamip.errors import InputError, MismatchError
+from oamip.errors import InputError, MismatchError, UnsupportedOperator
 from oamip.network import Affine, Network
 from oamip.readers.draft import Draft
+from oamip.readers.exported import exported_module
 from oamip.readers.operators import module_rule
+from oamip.readers.scores import logits
 from oamip.readers.tracing import trace
 from oamip.readers.walk import walk
 
@@ -31,10 +33,11 @@ _AGREEMENT = 1e-9
 def read(module: nn.Module, example_input: Tensor | tuple[Tensor, ...]) -> Network:
     """Read a trained torch module into a network of affine, ReLU and max nodes in float64.
 
-    What is read is the module in evaluation mode, without its hooks. The module itself is not changed, nor called.
+    What is read is the module in evaluation mode, without its hooks and without a softmax at its end. The module itself
+    is not changed, nor called.
 
     Args:
-        module: traceable by torch.fx, built from the operators in `oamip.readers.operators`.
+        module: traceable by torch.fx, or else by torch.export; built from the operators in `oamip.readers.operators`.
         example_input: a batch (n, *shape) of any real dtype and n ≥ 1, or a tuple of them for several inputs.
 
     Returns:
@@ -49,10 +52,10 @@ def read(module: nn.Module, example_input: Tensor | tuple[Tensor, ...]) -> Netwo
     examples = _examples(example_input)
     private = _private_copy(module)
     expected = _forward(private, examples)
-    graph = trace(private, len(examples))
-    draft = Draft(private, _shared_parameters(private, graph))
+    graph, source, uncut = _traced(private, examples)
+    draft = Draft(source, _shared_parameters(source, graph) | uncut)
     network = walk(graph, draft, [tuple(example.shape[1:]) for example in examples])
-    network.extra_parameters = _extra_parameters(private, network)
+    network.extra_parameters = sum(p.numel() for p in private.parameters()) - _held_by_layers(source, network)
     _compare(network, examples, expected)
     return network
 
@@ -115,14 +118,35 @@ def _refuse_computed(path: str, module: nn.Module) -> None:
 
 
 def _forward(module: nn.Module, examples: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    """The module's own answer."""
+    """The module's own answer, without a softmax at its end."""
     shapes = ", ".join(str(tuple(example.shape)) for example in examples)
     try:
-        with torch.no_grad():
-            result = module(*(example.clone() for example in examples))  # clones, as it may write into them
+        return logits(module, *(example.clone() for example in examples))  # clones, as it may write into them
     except Exception as error:  # the user's code runs in here and may raise anything
         raise InputError(f"{type(module).__name__} fails on the example input of shape {shapes}: {error}") from error
-    return tuple(result) if isinstance(result, tuple | list) else (result,)
+
+
+def _traced(module: nn.Module, examples: tuple[Tensor, ...]) -> tuple[fx.Graph, nn.Module, dict[int, str]]:
+    """The calls of a module, the module they are calls of, and by parameter why it cannot be cut.
+
+    By torch.fx, or else by torch.export, which follows sizes and loops but makes a module of its own: that can be read,
+    but not cut in the user's code.
+    """
+    try:
+        return trace(module, len(examples)), module, {}
+    except InputError as untraceable:
+        try:
+            rebuilt = exported_module(module, examples)
+        except UnsupportedOperator:
+            raise
+        except Exception as error:  # torch.export has no common type of error; the first one names the user's line
+            _log.debug("torch.export cannot follow %s either: %s", type(module).__name__, error)
+            raise untraceable from None
+        _log.info("%s; it was read through torch.export", untraceable)
+        reason = (
+            "torch.fx cannot trace the forward method; prune what oamip.readers.exported.exported_module makes of it"
+        )
+        return trace(rebuilt, len(examples)), rebuilt, {id(p): reason for p in rebuilt.parameters()}
 
 
 def _shared_parameters(module: nn.Module, graph: fx.Graph) -> dict[int, str]:
@@ -140,11 +164,10 @@ def _shared_parameters(module: nn.Module, graph: fx.Graph) -> dict[int, str]:
     return shared
 
 
-def _extra_parameters(module: nn.Module, network: Network) -> int:
-    """All parameters less those of the layers; negative if layers share some, as each layer counts its own."""
+def _held_by_layers(module: nn.Module, network: Network) -> int:
+    """Parameters of the layers; more than the module has if layers share some, as each layer counts its own."""
     layers = {node.layer.path for node in network.nodes(Affine) if node.layer is not None}
-    held = sum(p.numel() for path in layers for p in module.get_submodule(path).parameters(recurse=False))
-    return sum(p.numel() for p in module.parameters()) - held
+    return sum(p.numel() for path in layers for p in module.get_submodule(path).parameters(recurse=False))
 
 
 def _compare(network: Network, examples: Sequence[Tensor], expected: Sequence[Tensor]) -> None:

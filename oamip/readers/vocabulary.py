@@ -38,6 +38,7 @@ MODULES: dict[type[nn.Module], Callable[[Any], dict[str, Any]]] = {
     nn.Linear: _attributes("in_features out_features", bias=True),
     nn.Conv1d: _attributes(_CONVOLUTION, bias=True),
     nn.Conv2d: _attributes(_CONVOLUTION, bias=True),
+    nn.ConvTranspose1d: _attributes(f"{_CONVOLUTION} output_padding", bias=True),
     nn.ConvTranspose2d: _attributes(f"{_CONVOLUTION} output_padding", bias=True),
     nn.BatchNorm1d: _attributes(_BATCH_NORM),
     nn.BatchNorm2d: _attributes(_BATCH_NORM),
@@ -50,7 +51,23 @@ MODULES: dict[type[nn.Module], Callable[[Any], dict[str, Any]]] = {
     nn.ReLU: _attributes("inplace"),
     nn.ReLU6: _attributes("inplace"),
     nn.LeakyReLU: _attributes("negative_slope inplace"),
+    nn.PReLU: _attributes("num_parameters"),
+    nn.RReLU: _attributes("lower upper inplace"),
     nn.Hardtanh: _attributes("min_val max_val inplace"),
+    nn.Hardsigmoid: _attributes("inplace"),
+    nn.Softshrink: _attributes("lambd"),
+    nn.Threshold: _attributes("threshold value inplace"),
+    nn.AdaptiveMaxPool1d: _attributes("output_size return_indices"),
+    nn.AdaptiveMaxPool2d: _attributes("output_size return_indices"),
+    nn.PixelShuffle: _attributes("upscale_factor"),
+    nn.PixelUnshuffle: _attributes("downscale_factor"),
+    nn.Upsample: _attributes("size scale_factor mode"),
+    nn.Softmax: _attributes("dim"),
+    nn.LogSoftmax: _attributes("dim"),
+    **dict.fromkeys((nn.ZeroPad1d, nn.ZeroPad2d, nn.CircularPad1d, nn.CircularPad2d), _attributes("padding")),
+    **dict.fromkeys((nn.ReflectionPad1d, nn.ReflectionPad2d), _attributes("padding")),
+    **dict.fromkeys((nn.ReplicationPad1d, nn.ReplicationPad2d), _attributes("padding")),
+    **dict.fromkeys((nn.ConstantPad1d, nn.ConstantPad2d), _attributes("padding value")),
     nn.Flatten: _attributes("start_dim end_dim"),
     nn.Dropout: _attributes("p inplace"),
     nn.Identity: _attributes(""),
@@ -63,15 +80,18 @@ def _named(prefix: str, source: Any, names: str) -> dict[str, Callable[..., Any]
 
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
-    **_named("operator", operator, "add sub mul truediv floordiv neg getitem iadd isub imul itruediv"),
-    **_named("torch", torch, "add sub mul div neg abs relu clamp maximum minimum mean sum cat chunk split"),
+    **_named("operator", operator, "add sub mul truediv floordiv neg abs getitem iadd isub imul itruediv"),
+    **_named("torch", torch, "add sub mul div neg abs relu clamp maximum minimum max min mean sum amax amin"),
+    **_named("torch", torch, "cat stack chunk split unbind narrow select flip roll softmax log_softmax"),
     **_named("torch", torch, "flatten reshape permute transpose squeeze unsqueeze"),
-    **_named("torch.nn.functional", functional, "relu relu6 leaky_relu hardtanh dropout pad"),
+    **_named("torch.nn.functional", functional, "relu relu6 leaky_relu hardtanh hardsigmoid dropout pad"),
+    **_named("torch.nn.functional", functional, "softshrink threshold softmax log_softmax interpolate pixel_shuffle"),
     **_named("torch.nn.functional", functional, "max_pool1d max_pool2d avg_pool1d avg_pool2d"),
     **_named("torch.nn.functional", functional, "adaptive_avg_pool1d adaptive_avg_pool2d"),
 }
 FUNCTION_NAMES = {function: name for name, function in FUNCTIONS.items()}
 
-_ARITHMETIC_METHODS = "add sub mul div neg abs relu relu_ add_ sub_ mul_ clamp mean sum"
-_SHAPE_METHODS = "size view reshape flatten permute transpose squeeze unsqueeze chunk split contiguous"
-METHODS = frozenset(f"{_ARITHMETIC_METHODS} {_SHAPE_METHODS}".split())
+_ARITHMETIC_METHODS = "add sub mul div neg abs relu relu_ add_ sub_ mul_ clamp maximum minimum mean sum amax amin"
+_SHAPE_METHODS = "size view reshape flatten permute transpose squeeze unsqueeze expand contiguous softmax log_softmax"
+_PARTS_METHODS = "chunk split unbind narrow select flip roll"
+METHODS = frozenset(f"{_ARITHMETIC_METHODS} {_SHAPE_METHODS} {_PARTS_METHODS}".split())

@@ -19,6 +19,7 @@ from oamip.network import (
     Scale,
     Selection,
     Sum,
+    TransposedConvolution,
     average_pool,
     flatten,
     identity,
@@ -76,7 +77,9 @@ def total(draw) -> LinearMap:
     return Sum((part, identity(part.in_shape), Scale(rng.normal(size=part.in_shape), part.in_shape)))
 
 
-MAPS = st.one_of(dense(), convolution(), channelwise(), scale(), selection(), total())
+MAPS = st.one_of(
+    dense(), convolution(), convolution().map(TransposedConvolution), channelwise(), scale(), selection(), total()
+)
 
 
 @given(map_=MAPS, rng=SEEDS, n=st.integers(0, 3))

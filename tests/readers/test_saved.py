@@ -129,7 +129,7 @@ class Calls(nn.Module):
     ("module", "operator_name"),
     [
         (nn.Sequential(nn.Linear(3, 3), nn.SiLU()), "SiLU"),
-        (nn.Sequential(nn.Sequential(nn.Softmax(1))), "Softmax"),
+        (nn.Sequential(nn.Sequential(nn.Softmin(1))), "Softmin"),
         (nn.utils.parametrizations.weight_norm(nn.Linear(3, 3)), "Parametrization"),
         (Calls(torch.sigmoid), "sigmoid"),
         (Calls(lambda x: x.exp()), "exp"),

@@ -58,7 +58,7 @@ def test_paths_are_those_of_the_module(animal):
         if node.layer is not None:
             module = modules[node.layer.path]
             assert node.module == node.layer.path
-            assert node.layer.bias == (module.bias is not None)
+            assert node.layer.bias == (getattr(module, "bias", None) is not None)
 
 
 def test_parameters_are_all_counted(animal):
@@ -248,9 +248,7 @@ def test_the_module_is_untouched():
     ("layer", "operator", "remedy"),
     [
         (nn.SiLU(), "SiLU", "not piecewise linear; replace it by ReLU"),
-        (nn.LeakyReLU(), "LeakyReLU", "write it with relu"),
-        (nn.ReLU6(), "ReLU6", "write it with relu"),
-        (nn.Softmax(dim=1), "Softmax", "return the logits"),
+        (nn.Softmin(dim=1), "Softmin", "return the logits"),
         (nn.LayerNorm(4), "LayerNorm", "use BatchNorm"),
         (nn.BatchNorm1d(4, track_running_stats=False), "BatchNorm1d", "mixes samples"),
         (nn.Flatten(0), "Flatten", r"write flatten\(x, 1\)"),
@@ -267,12 +265,11 @@ def test_modules_refused_by_name(layer, operator, remedy):
     ("forward", "operator", "remedy"),
     [
         (lambda x: functional.silu(x), "silu", "replace it by ReLU"),
-        (lambda x: torch.clamp(x, 0, 6), "clamp", "write it with relu"),
-        (lambda x: x.abs(), "abs", "write it with relu"),
+        (lambda x: x.sign(), "sign", "not continuous"),
         (lambda x: x * x, "mul", "product of two tensors"),
         (lambda x: 1 / x, "truediv", "division by a tensor"),
         (lambda x: x @ x.transpose(1, 2), "matmul", "multiplies tensors"),
-        (lambda x: functional.linear(x, x[0]), "getitem", "parts of a tensor"),
+        (lambda x: functional.linear(x, x[0]), "getitem", "single samples"),
         (lambda x: x.flatten(), "flatten", "mixes samples"),
         (lambda x: x.view(-1, 2), "view", "batch axis"),
         (lambda x: x.view(2, -1), "view", "fixes the batch to 2"),
@@ -301,11 +298,6 @@ def test_calls_refused_by_name(forward, operator, remedy):
         read(module, torch.randn(4, 4, 4))
     assert caught.value.operator == operator
     assert caught.value.module == "1"
-
-
-def test_padding_modes_are_refused():
-    with pytest.raises(UnsupportedOperator, match="padding_mode='zeros'"):
-        read(nn.Sequential(nn.Conv2d(1, 1, 3, padding=1, padding_mode="circular")), torch.randn(1, 1, 4, 4))
 
 
 def test_control_flow_on_data_names_the_line():

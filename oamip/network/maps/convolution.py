@@ -36,6 +36,11 @@ class Convolution:
     groups: int = 1
 
     @property
+    def rows(self) -> Array:
+        """The weights by output channel."""
+        return self.weight
+
+    @property
     def kernel(self) -> Shape:
         """Kernel size per spatial axis."""
         return self.weight.shape[2:]

@@ -38,6 +38,11 @@ class Dense:
         """Number of leading positions at which the matrix is applied."""
         return math.prod(self.in_shape[:-1])
 
+    @property
+    def rows(self) -> Array:
+        """The weights by output feature."""
+        return self.weight
+
     def apply(self, x: Array) -> Array:  # noqa: D102
         return x @ self.weight.T
 
