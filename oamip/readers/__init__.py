@@ -1,6 +1,6 @@
 """From a trained network, as its owner has it, to the graph that everything else works on.
 
-`read` takes a torch module. It is copied, put into evaluation mode and double precision, and traced with torch.fx, or
+`read` takes a torch module or an ONNX file. A module is copied, put into evaluation mode and double precision, and traced with torch.fx, or
 with torch.export where torch.fx cannot follow. Every call of the trace becomes few nodes: a layer, an average or a
 reshape is an affine node with one linear map, a sum or concatenation an affine node with several; other activations
 than ReLU are affine and ReLU nodes that compute the same. Dropout and identities leave nothing, and a softmax at the
@@ -29,6 +29,6 @@ in `layers`, `activations`, `pooling`, `shapes`, `slicing`, `arithmetic` and `sc
 back from files.
 """
 
-from oamip.readers.torch_module import read
+from oamip.readers.reading import read
 
 __all__ = ["read"]

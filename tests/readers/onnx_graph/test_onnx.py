@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from hypothesis import assume, given
+from hypothesis import assume, given, reject, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
@@ -254,6 +254,19 @@ def test_an_operator_computes_what_the_reference_does(name, models, tmp_path):
     models.compare(models.build(body, inputs, weights, opset=opset), tmp_path)
 
 
+@given(st.sampled_from(sorted(CASES)), st.integers(7, 23))
+@settings(max_examples=150)
+def test_what_an_operator_means_follows_the_opset(models, tmp_path_factory, name, opset):
+    _, inputs, body, weights = CASES[name]
+    assume(not name.startswith(("batch norm", "max pool, same")))  # where the reference errs
+    model = models.build(body, inputs, weights, opset=opset)
+    try:
+        read_onnx(models.saved(model, tmp_path_factory.getbasetemp()))
+    except InputError:  # the operator, or this form of it, is of another opset
+        reject()
+    models.compare(model, tmp_path_factory.getbasetemp(), 1)
+
+
 # name → (opset, nodes, weights, the same in torch); ONNX's reference computes something else, or fails
 TORCH = {
     "conv transpose, groups": (
@@ -298,10 +311,8 @@ TORCH = {
         lambda x: functional.avg_pool2d(x, (2, 3), 2, 1, ceil_mode=True, count_include_pad=False),
     ),
     "average pool, ceil, pads count": (
-        *(
-            11,
-            "y = AveragePool <kernel_shape=[3, 3], strides=[3, 2], pads=[1, 1, 1, 1], ceil_mode=1, count_include_pad=1> (x)",
-        ),
+        11,
+        "y = AveragePool <kernel_shape=[3,3], strides=[3, 2], pads=[1, 1, 1, 1], ceil_mode=1, count_include_pad=1> (x)",
         {},
         lambda x: functional.avg_pool2d(x, 3, (3, 2), 1, ceil_mode=True, count_include_pad=True),
     ),
@@ -423,11 +434,11 @@ class Residual(nn.Module):
         super().__init__()
         self.first, self.norm1 = nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4)
         self.second, self.short = nn.Conv2d(4, 4, 3, stride=2, padding=1), nn.Conv2d(4, 4, 1, stride=2)
-        self.fc1, self.fc2 = nn.Linear(36, 6), nn.Linear(6, 3, bias=False)
+        self.slope, self.fc1, self.fc2 = nn.PReLU(4), nn.Linear(36, 6), nn.Linear(6, 3, bias=False)
 
     def forward(self, x):
         x = self.norm1(self.first(x)).relu()
-        x = torch.relu(self.second(x) + self.short(x))
+        x = self.slope(self.second(x) + self.short(x))
         return self.fc2(self.fc1(x.flatten(1)).relu())
 
 
@@ -714,7 +725,15 @@ REFUSED = {
     ),
     "samples at once": (13, {"x": [5, 4, 7, 6]}, "y = Conv (x, w, b)", CONV, "5 samples at once"),
     "padding alone": (12, IMAGE, "y = MaxPool <kernel_shape=[1, 1], pads=[1, 1, 1, 1]> (x)", {}, "nothing but padding"),
-    "loop": (13, ROW, "y = Loop (m, c, x) ", {"m": np.array(3), "c": np.array(True)}, "Loop at 'y'"),
+    "branch": (
+        *(
+            13,
+            ROW,
+            "y = If (c) <then_branch = a () => (float z) {z = Neg (x)}, else_branch = b () => (float z) {z = Abs (x)}>",
+        ),
+        {"c": np.array(True)},
+        "If at 'y'.*branches and loops",
+    ),
     "other domain": (13, ROW, "y = com.microsoft.FusedGemm (x, w)", {"w": (6, 3)}, "com.microsoft.FusedGemm at 'y'"),
     "unknown": (13, ROW, "y = Bogus (x)", {}, "Bogus at 'y'.*opset 13 has no such operator"),
     "without a rule": (13, IMAGE, "y = Det (x)", {}, "Det at 'y'.*there is no rule"),
