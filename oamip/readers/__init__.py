@@ -1,11 +1,11 @@
 """From a trained network, as its owner has it, to the graph that everything else works on.
 
-`read` takes a torch module or an ONNX file. A module is copied, put into evaluation mode and double precision, and traced with torch.fx, or
-with torch.export where torch.fx cannot follow. Every call of the trace becomes few nodes: a layer, an average or a
-reshape is an affine node with one linear map, a sum or concatenation an affine node with several; other activations
-than ReLU are affine and ReLU nodes that compute the same. Dropout and identities leave nothing, and a softmax at the
-end is left out. The result is evaluated beside the module before it is handed out; the user's own module is never
-touched.
+`read` takes a torch module or an ONNX file. A module is copied, put into evaluation mode and double precision, and
+traced with torch.fx, or with torch.export where torch.fx cannot follow. Every call of the trace becomes few nodes: a
+layer, an average or a reshape is an affine node with one linear map, a sum or concatenation an affine node with
+several; other activations than ReLU are affine and ReLU nodes that compute the same. Dropout and identities leave
+nothing, and a softmax at the end is left out. The result is evaluated beside the module before it is handed out; the
+user's own module is never touched.
 
 What cannot be read is refused by name, with its place and what to write instead.
 
@@ -25,8 +25,8 @@ What cannot be read is refused by name, with its place and what to write instead
 
 The files: `tracing` records the calls; `walk` goes through them and looks each one up in `operators`, whose rules live
 in `layers`, `activations`, `pooling`, `shapes`, `slicing`, `arithmetic` and `scores`; a rule writes nodes into the
-`draft`. The mathematics of activations is in `piecewise`, which knows no torch. `saved` and `exported` bring modules
-back from files.
+`draft`. The mathematics of activations is in `piecewise`, which knows no torch. `onnx_graph` reads ONNX files, and
+needs no torch either. `saved` and `exported` bring modules back from files.
 """
 
 from oamip.readers.reading import read
