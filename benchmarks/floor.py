@@ -48,7 +48,7 @@ class _Rows:
         return self.indices[run].reshape(count, length), self.data[run].reshape(count, length)
 
 
-def floor(layers: Sequence[Layer]) -> highspy._Highs:
+def floor(layers: Sequence[Layer]) -> highspy._core._Highs:
     """The model of a network over the box [−1, 1], inside HiGHS."""
     *hidden, (last, _) = layers
     inputs, units = hidden[0][0].shape[1], sum(W.shape[0] for W, _ in hidden)
@@ -83,7 +83,7 @@ def floor(layers: Sequence[Layer]) -> highspy._Highs:
                 indices[:, position], data[:, position] = column, value
         low, high = np.maximum(low, 0.0), np.maximum(high, 0.0)
         source, free = h[0], free + 3 * count
-    highs = highspy._Highs()
+    highs = highspy._core._Highs()
     highs.setOptionValue("output_flag", False)
     sizes = width, height, rows.data.size, ROWWISE, MAXIMISE, 0.0
     matrix = rows.starts, rows.indices, rows.data

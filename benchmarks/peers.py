@@ -66,7 +66,7 @@ def _omlt(layers: Sequence[Layer]) -> Callable[[], Any]:
         low = np.array([-np.inf if b[0] is None else b[0] for b in bounds])
         high = np.array([np.inf if b[1] is None else b[1] for b in bounds])
         integer = np.array([column.is_integer() or column.is_binary() for column in form.columns], dtype=np.int32)
-        highs = highspy._Highs()
+        highs = highspy._core._Highs()
         highs.setOptionValue("output_flag", False)
         sizes = A.shape[1], A.shape[0], A.nnz, 1, -1, float(form.c_offset[0])
         cost = form.c.toarray()[0]

@@ -117,8 +117,10 @@ class _Loop:
         master, bound, stalled, before = self.master, -math.inf, 0, (math.inf, -math.inf)
         while True:
             outcome = master.solve_linear()
-            if outcome.reason == "unbounded" and master.box():
-                continue
+            if outcome.reason == "unbounded":
+                if master.box(self.epigraphs.carriers):
+                    continue
+                return self._endless(best)
             if outcome.x is None or outcome.reason != "optimal":
                 return outcome.reason
             if not master.boxed:
@@ -157,7 +159,12 @@ class _Loop:
                 gap = min(gap, 0.1 * (self.best.value - self.bound) / max(abs(self.best.value), 1e-10))
             gap = max(gap, tightest)
             outcome = self.master.solve(gap_relative=gap, gap_absolute=absolute)
-            self.bound = max(self.bound, self.sign * outcome.bound)
+            if outcome.reason == "unbounded":
+                if self.master.box(self.epigraphs.carriers):
+                    continue
+                return self._endless(self.best)
+            if not self.master.boxed:
+                self.bound = max(self.bound, self.sign * outcome.bound)
             points = [self.epigraphs.at(x) for x in (outcome.x, *outcome.points) if x is not None]
             for point in points:
                 self.best.offer(point)
@@ -170,8 +177,12 @@ class _Loop:
             added += self._best_continuous_part(points[0]) if points else 0
             stalled = stalled + 1 if (self.best.value, self.bound) == before else 0
             before = (self.best.value, self.bound)
-            if (not added and gap <= tightest) or stalled >= STALL:
+            idle = (not added and gap <= tightest) or stalled >= STALL
+            if idle and not self.master.boxed:
                 return "gap_limit"
+            if idle:
+                self.master.unbox()
+                stalled = 0
             gap = gap if added else 0.1 * gap
 
     def _best_continuous_part(self, point: Point) -> int:
@@ -189,6 +200,11 @@ class _Loop:
         return self.master.cuts - cuts
 
     # ── ends ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _endless(self, best: Incumbent) -> Reason:
+        """The master is unbounded after all boxes: so is the program, if its best point lies at the end of the last."""
+        beyond = best.point is None or self.master.against_the_wall(best.point.x)
+        return "unbounded" if beyond else "gap_limit"
 
     def _asked(self, value: float) -> float:
         """The largest distance of incumbent and bound that ends the loop."""
@@ -231,7 +247,7 @@ class _Loop:
             warnings[text] = None
         return Outcome(
             reason=reason,
-            x=None if self.best.point is None else self.best.point.x,
+            x=None if self.best.point is None or reason == "unbounded" else self.best.point.x,
             bound=self._unscaled(self.bound),
             nodes=self.master.nodes,
             seconds=self.master.seconds,

@@ -72,6 +72,11 @@ class Epigraphs:
         result: NDArray[np.bool_] = free & (self.form.cost >= 0 if self.form.sense == "min" else self.form.cost <= 0)
         return result
 
+    @property
+    def carriers(self) -> Indices:
+        """Columns that carry an epigraph row."""
+        return np.unique(np.concatenate([np.empty(0, dtype=np.intp), *(columns for _, columns, _ in self._carriers)]))
+
     def at(self, x: Vector) -> Point:
         """A point with its arguments."""
         return Point(x, tuple(e.arguments(x) for e in self.all), tuple(e.T @ x + e.t for e in self.all))

@@ -162,8 +162,9 @@ def _standing(
     if reason not in ("optimal", "gap_limit"):
         return reason, "feasible", ()
     distance = abs(objective - bound)
-    closed = max(Options.gap_absolute, Options.gap_relative * abs(objective)) + accuracy
-    asked = max(options.gap_absolute, options.gap_relative * abs(objective)) + accuracy
+    size = max(abs(objective), abs(bound)) if math.isfinite(bound) else 0.0  # as `relative_gap` has it
+    closed = max(Options.gap_absolute, Options.gap_relative * size) + accuracy
+    asked = max(options.gap_absolute, options.gap_relative * size) + accuracy
     if reason == "optimal" and distance <= min(closed, asked):
         return "optimal", "proven", ()
     if reason == "optimal" and distance <= asked:

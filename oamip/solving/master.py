@@ -124,16 +124,28 @@ class Master:
         """True while infinite bounds are replaced by large ones, so that the master's bound proves nothing."""
         return self._boxed.size > 0
 
-    def box(self) -> bool:
-        """Give columns without bounds the next larger box; False when there is no larger one."""
+    def box(self, free: Indices) -> bool:
+        """Give columns without bounds, but for those in ``free``, the next larger box; False when there is none.
+
+        What carries an epigraph should be free: tangents bound it from below, and a bound above it would bound the
+        arguments of its function as well.
+        """
         if not self._radii:
             return False
         radius = self._radii.pop(0)
         low, high = self.form.column_lower, self.form.column_upper
-        self._boxed = np.flatnonzero(np.isinf(low) | np.isinf(high))
+        endless = np.isinf(low) | np.isinf(high)
+        endless[free] = False
+        self._boxed = np.flatnonzero(endless)
         clipped = np.clip(low[self._boxed], -radius, None), np.clip(high[self._boxed], None, radius)
         self.session.set_bounds(self._boxed, *clipped)
         return True
+
+    def against_the_wall(self, x: Vector) -> bool:
+        """Whether a point lies at the end of the last box, so that more might be gained beyond it."""
+        low, high = self.form.column_lower, self.form.column_upper
+        endless = np.isinf(low) & (x < 0) | np.isinf(high) & (x > 0)
+        return bool((np.abs(x[endless]) >= 0.9 * RADII[-1]).any())
 
     def unbox(self) -> None:
         """Back to the form's own bounds."""

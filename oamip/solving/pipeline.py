@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from typing import Literal, TypeAlias, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,12 +63,14 @@ def solve(
             or a program that the solver cannot take.
         MissingDependency: the language or the solver is not installed.
     """
-    language = find_backend(backend)
+    if not isinstance(program, Program):
+        raise InputError(f"solve takes a Program, not {type(program).__name__}; read_form and solve_form take files")
+    settled, language = _options(options, solver), find_backend(backend)
     with _reached(_target(language, solver, route), isolate=isolate) as target:  # a process starts while we build
         began = time.perf_counter()
         built = language.build(program)
         seconds = time.perf_counter() - began
-        return _solve_built(built, options or Options(), language, target, isolate=isolate, build=seconds)
+        return _solve_built(built, settled, language, target, isolate=isolate, build=seconds)
 
 
 def solve_built(
@@ -84,21 +86,33 @@ def solve_built(
 
     ``backend`` is the one that built it. The user's own variables come back in `Solution.values` as well.
     """
-    language = find_backend(backend)
+    settled, language = _options(options, solver), find_backend(backend)
     with _reached(_target(language, solver, route), isolate=isolate) as target:
-        return _solve_built(built, options or Options(), language, target, isolate=isolate)
+        return _solve_built(built, settled, language, target, isolate=isolate)
 
 
 def solve_form(
     form: StandardForm, options: Options | None = None, *, solver: str | Driver = "highs", isolate: bool = False
 ) -> Solution:
     """As `solve`, for a standard form, from a file (`oamip.solving.read_form`) for example."""
-    driver = find_driver(solver)
+    settled, driver = _options(options, solver), find_driver(solver)
     blank = _blank("none", driver.name, driver_version(driver))
     with _reached(driver, isolate=isolate) as reached:
         began = time.perf_counter()
-        solution = _solve_form(blank, form, reached, options or Options(), isolate=isolate)
+        solution = _solve_form(blank, form, reached, settled, isolate=isolate)
         return replace(solution, seconds=Seconds(solve=time.perf_counter() - began))
+
+
+def _options(options: Any, solver: Any) -> Options:
+    """The options, and the slips that would otherwise surface deep inside."""
+    if options is not None and not isinstance(options, Options):
+        raise InputError(f"options must be Options(time_limit=...), not {type(options).__name__}")
+    if isinstance(solver, type) or not isinstance(solver, str | Driver):
+        raise InputError(f"solver must be a name such as 'highs', or a driver object, not {solver!r}")
+    settled = options or Options()
+    if settled.log_file is not None:
+        settled.log_file.parent.mkdir(parents=True, exist_ok=True)
+    return settled
 
 
 def _target(language: Backend, solver: str | Driver, route: Route) -> Driver | str:

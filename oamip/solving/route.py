@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
 
 from oamip.errors import InputError
 from oamip.options import Options, Progress
@@ -14,6 +18,8 @@ from oamip.solving.driver import Driver, unsupported
 from oamip.solving.outcome import Outcome
 
 __all__ = ["Routed", "route"]
+
+Vector: TypeAlias = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -56,11 +62,17 @@ def route(form: StandardForm, driver: Driver, options: Options) -> Routed:
         missing = unsupported(driver.name, support, only, integer=integer)
     outcome = replace(
         outcome,
-        x=None if outcome.x is None else lowered.restore(outcome.x),
-        points=tuple(lowered.restore(x) for x in outcome.points),
+        x=None if outcome.x is None else _restored(outcome.x, lowered),
+        points=tuple(_restored(x, lowered) for x in outcome.points),
         warnings=(*missing, *outcome.warnings),
     )
     return Routed(outcome, rounds, lowered.steps)
+
+
+def _restored(x: Vector, lowered: Lowered) -> Vector:
+    """A point of the form itself; one of the wrong length is left as it is, for the judge to refuse."""
+    point = np.asarray(x, dtype=np.float64)
+    return lowered.restore(point) if point.shape == lowered.form.cost.shape else point
 
 
 def _lowered(options: Options, lowered: Lowered) -> Options:

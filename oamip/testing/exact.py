@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations, product
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from oamip.program import StandardForm
 
-__all__ = ["best_knapsack", "enumerate_points", "fractional_knapsack"]
+__all__ = ["best_knapsack", "enumerate_mixed", "enumerate_points", "fractional_knapsack"]
 
 Vector: TypeAlias = NDArray[np.float64]
 Integers: TypeAlias = NDArray[np.int64]
@@ -37,6 +38,41 @@ def enumerate_points(form: StandardForm) -> float | None:
         return None
     values = feasible @ form.cost + form.constant
     return float(values.min() if form.sense == "min" else values.max())
+
+
+def enumerate_mixed(form: StandardForm) -> float | None:
+    """The optimum of a small mixed form whose columns all have bounds, or ``None`` when it is infeasible.
+
+    For every integer part the continuous one is best at a vertex, where as many rows or bounds are tight as there are
+    continuous columns; all of them are tried. There are no atoms.
+    """
+    whole, free = np.flatnonzero(form.integer), np.flatnonzero(~form.integer)
+    A = form.A.toarray()
+    sides = np.vstack([A[:, free], A[:, free], np.eye(free.size), np.eye(free.size)])
+    limits = np.concatenate([form.column_lower[free], form.column_upper[free]])
+    ranges = [np.arange(np.ceil(form.column_lower[j]), np.floor(form.column_upper[j]) + 1.0) for j in whole]
+    tight = [list(rows) for rows in combinations(range(len(sides)), free.size)]
+    tight = [rows for rows in tight if abs(np.linalg.det(sides[rows])) > 1e-9]
+    best, sign = None, 1.0 if form.sense == "min" else -1.0
+    for integers in product(*ranges):
+        shift = A[:, whole] @ np.array(integers)
+        right = np.concatenate([form.row_lower - shift, form.row_upper - shift, limits])
+        for rows in tight:
+            if not np.isfinite(right[rows]).all():
+                continue
+            x = np.empty(form.cost.size)
+            x[whole], x[free] = integers, np.linalg.solve(sides[rows], right[rows])
+            value = sign * (form.cost @ x + form.constant)
+            if (best is None or value < best) and _holds(form, A, x):
+                best = value
+    return None if best is None else float(sign * best)
+
+
+def _holds(form: StandardForm, A: NDArray[np.float64], x: Vector) -> bool:
+    activity = A @ x
+    rows = (activity >= form.row_lower - 1e-9) & (activity <= form.row_upper + 1e-9)
+    columns = (x >= form.column_lower - 1e-9) & (x <= form.column_upper + 1e-9)
+    return bool(rows.all() and columns.all())
 
 
 def best_knapsack(weights: Integers, values: Integers, capacity: int) -> int:

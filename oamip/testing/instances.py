@@ -14,7 +14,18 @@ from numpy.typing import NDArray
 from oamip.program import Program, Rows
 from oamip.testing.exact import best_knapsack, fractional_knapsack
 
-__all__ = ["Hard", "Instance", "knapsack", "linear", "location", "many_knapsacks", "near_ties", "split", "wide"]
+__all__ = [
+    "Hard",
+    "Instance",
+    "knapsack",
+    "linear",
+    "location",
+    "many_knapsacks",
+    "near_ties",
+    "small_mixed",
+    "split",
+    "wide",
+]
 
 Vector: TypeAlias = NDArray[np.float64]
 
@@ -179,3 +190,18 @@ def wide(columns: int = 2100) -> Instance:
     program.add("number", take.sum() <= 1000)
     program.maximize((take * values).sum())
     return Instance(program, float(np.sort(values)[-1000:].sum()))
+
+
+def small_mixed(seed: int) -> Program:
+    """One or two continuous and one to three integer columns, one to three rows, small integers everywhere."""
+    rng = np.random.default_rng(seed)
+    free, whole, rows = int(rng.integers(1, 3)), int(rng.integers(1, 4)), int(rng.integers(1, 4))
+    program = Program("small_mixed")
+    x = program.variables("x", free, rng.integers(-2, 1, free), rng.integers(1, 4, free))
+    y = program.variables("y", whole, rng.integers(-2, 2, whole), rng.integers(2, 5, whole), domain="integer")
+    left = rng.integers(-2, 3, (rows, free)) @ x + rng.integers(-2, 3, (rows, whole)) @ y
+    side = rng.integers(0, 6, rows)
+    program.add("rows", left <= side if rng.random() < 0.5 else left >= -side)
+    total = (x * rng.integers(-3, 4, free)).sum() + (y * rng.integers(-3, 4, whole)).sum()
+    (program.minimize if rng.random() < 0.5 else program.maximize)(total)
+    return program

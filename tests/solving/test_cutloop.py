@@ -257,3 +257,37 @@ def test_a_bound_that_stays_flat_for_long_does_not_end_the_loop(seed: int) -> No
     conic = solve(program, backend="cvxpy", solver="clarabel", route="native")
     assert solution.held == "proven"
     assert solution.objective == pytest.approx(conic.objective, rel=1e-5)
+
+
+@pytest.mark.parametrize("slope", [1e-4, 1e-6])
+def test_what_only_tangents_bound_is_not_unbounded(slope: float) -> None:
+    program = Program()
+    x, t = program.variables("x", 2), program.variables("t", 1)
+    program.epigraph("square", SumSquares(), x.reshape(1, 2), t)
+    program.minimize(t.sum() * slope - x.sum())
+    solution = solve(program)
+    assert (solution.reason, solution.held) == ("optimal", "proven")
+    assert solution.objective == pytest.approx(-0.5 / slope)
+
+
+@pytest.mark.parametrize("solver", ["gurobi", "cplex"])
+def test_nor_is_it_beside_logic_that_a_solver_takes_as_it_is(solver: str) -> None:
+    pytest.importorskip({"gurobi": "gurobipy", "cplex": "cplex"}[solver])
+    program = Program()
+    x, on = program.variables("x", 2), program.variables("on", 1, domain="binary")
+    t = program.variables("t", 1)
+    program.epigraph("soft", LogSumExp(), x.reshape(1, 2), t)
+    program.indicator("far", on, x[:1] >= 1)
+    program.minimize(t.sum() - (x * [0.6, 0.4]).sum() + on.sum())
+    solution = solve(program, solver=solver)
+    assert (solution.reason, solution.held) == ("optimal", "proven")
+    assert solution.objective == pytest.approx(-0.6 * math.log(0.6) - 0.4 * math.log(0.4), abs=1e-5)
+
+
+def test_what_is_unbounded_is_called_so() -> None:
+    program = Program()
+    x, t = program.variables("x", 2), program.variables("t", 1)
+    program.epigraph("soft", LogSumExp(), x.reshape(1, 2), t)
+    program.minimize(t.sum() - 2 * x.sum())
+    solution = solve(program)
+    assert (solution.reason, solution.held) == ("unbounded", "none")

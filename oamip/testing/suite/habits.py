@@ -22,7 +22,7 @@ from oamip.testing.suite.register import case
 @case(needs=("seed",))
 def seed(subject: Subject) -> None:
     """One seed gives one run, several seeds give several, and all the same optimum."""
-    program = instances.many_knapsacks(8, 35).program
+    program = instances.many_knapsacks(10, 38).program
     first, again = subject.solve(program, seed=0), subject.solve(program, seed=0)
     ended(first, "optimal", "proven")
     same = first.nodes == again.nodes and (first["take"] == again["take"]).all()

@@ -108,6 +108,8 @@ class GurobiSession(Session):
         super().set_integer(integer)
         with self._demanding("integrality"):
             self._columns.VType = _kinds(integer)
+            # Gurobi rounds the bounds of integer columns for good: a relaxation must have its own again.
+            self._columns.LB, self._columns.UB = self._form.column_lower, self._form.column_upper
 
     def set_objective(self, cost: Vector, constant: float = 0.0) -> None:  # noqa: D102
         super().set_objective(cost, constant)

@@ -16,7 +16,7 @@ class HighsDriver:
     name = "highs"
     support = Support(
         distribution="highspy",
-        install="pip install 'highspy>=1.14'",
+        install="pip install 'highspy>=1.15.1'",
         start=True,
         gap=True,
         node_limit=True,

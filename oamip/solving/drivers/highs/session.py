@@ -48,7 +48,7 @@ class HighsSession(Session):
 
     def __init__(self, form: StandardForm, options: Options) -> None:
         super().__init__(form, options)
-        self._highs = highspy._Highs()  # the plain class: the wrapper around it adds callbacks of its own
+        self._highs = highspy._core._Highs()  # the plain class: the wrapper around it adds callbacks of its own
         self._log_to: TextIO | None = None
         apply(self._highs, options, integer=True)  # a wrong raw option is told before the model is passed
         self._pass_model(form)

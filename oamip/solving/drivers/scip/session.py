@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -12,7 +14,7 @@ from numpy.typing import NDArray
 from pyscipopt import Model
 
 from oamip.errors import SolveError
-from oamip.options import Options
+from oamip.options import Options, Progress
 from oamip.program import StandardForm
 from oamip.solution import Reason
 from oamip.solving.drivers.scip.atoms import Auxiliary, embed
@@ -185,10 +187,16 @@ class ScipSession(Session):
     def _unbounded_or_infeasible(self, hot: _Hot, options: Options, deadline: float, log: list[str]) -> Reason:
         """Tell the two apart by a second solve without an objective: whatever has a feasible point is unbounded."""
         hot.linear.set_objective(np.zeros_like(self._form.cost), 0.0)
-        quiet = options.with_(stop_at_objective=None, stop_at_bound=None)
+        quiet = options.with_(stop_at_objective=None, stop_at_bound=None, progress=_without_values(options.progress))
         apply(hot.scip, quiet, linear=self._linear, time_limit=deadline - time.perf_counter())
         watch = self._watch(hot, quiet)
         claim, _ = self._ended(hot, watch, options)
         log += watch.log
         reason: Reason = claim["reason"]
         return "unbounded" if claim["x"] is not None else reason
+
+
+def _without_values(tell: Callable[[Progress], bool | None] | None) -> Callable[[Progress], bool | None] | None:
+    if tell is None:
+        return None
+    return lambda told: tell(replace(told, objective=math.nan, bound=math.nan, x=None))
