@@ -1,9 +1,8 @@
-"""Read a model file, ``.mps`` or ``.lp``, packed by gzip or not: HiGHS parses it, and only what it says is solved.
+"""Read a model file, ``.mps`` or ``.lp``, packed by gzip or not; what readers understand differently is refused.
 
-HiGHS passes over more than is safe: it skips a pair too many on a line, takes ``two`` for 0, adds the columns that a
-misspelt bound names, drops a constant among the terms of an LP row, and finds an empty model in a letter. So the text
-is scanned first (`oamip.solving.scanning`), whatever HiGHS warns of is an error, and what is not mixed-integer linear
-is refused by name.
+LP files are read by `oamip.solving.scanning`, MPS files by HiGHS, which passes over more than is safe: it skips a pair
+too many on a line, and takes ``two`` for 0. So their text is scanned first, whatever HiGHS warns of is an error, and
+what is not mixed-integer linear is refused by name.
 """
 
 from __future__ import annotations
@@ -20,16 +19,12 @@ import scipy.sparse as sp
 
 from oamip.errors import InputError
 from oamip.program import Span, StandardForm
-from oamip.solving.scanning import scan_lp, scan_mps
+from oamip.solving.scanning import read_lp, scan_mps
 
 __all__ = ["read_form"]
 
 LARGEST = 2**31  # bytes of text: more is taken for an attack, not for a model
-HARMLESS = (
-    "values summed",  # x + x is 2 x
-    "summing them",
-    "inconsistent bounds",  # for which we have names
-)
+HARMLESS = "inconsistent bounds"  # for which we have names
 SMALLEST = 1e-12  # HiGHS drops smaller coefficients, and would drop all below 1e-9
 
 
@@ -47,11 +42,18 @@ def read_form(path: str | os.PathLike[str]) -> StandardForm:
     if kind not in ([".mps"], [".lp"]):
         raise InputError(f"{file}: not a model file; its name must end in .mps, .lp, .mps.gz or .lp.gz")
     text = _text(file, packed=packed)
-    declared = scan_mps(text, file) if kind == [".mps"] else scan_lp(text, file)
+    form = read_lp(text, file) if kind == [".lp"] else _read_mps(text, file)
+    _refuse_names(form, file)
+    _refuse_numbers(form, file)
+    return form
+
+
+def _read_mps(text: str, file: Path) -> StandardForm:
+    scan_mps(text, file)
     with TemporaryDirectory(prefix="oamip-read-") as folder:
-        copy = Path(folder) / f"model{kind[0]}"
+        copy = Path(folder) / "model.mps"
         copy.write_text(text, encoding="utf-8")
-        return _form(_parsed(copy, file), declared, file)
+        return _form(_parsed(copy, file), file)
 
 
 def _text(file: Path, *, packed: bool) -> str:
@@ -76,7 +78,7 @@ def _text(file: Path, *, packed: bool) -> str:
 def _parsed(copy: Path, file: Path) -> Any:
     import highspy
 
-    highs = highspy._Highs()
+    highs = highspy._core._Highs()
     log: list[str] = []
     highs.setOptionValue("log_to_console", False)
     highs.setOptionValue("small_matrix_value", SMALLEST)
@@ -85,22 +87,19 @@ def _parsed(copy: Path, file: Path) -> Any:
     status = highs.readModel(str(copy))
     highs.setCallback(None, None)
     said = [line.replace(str(copy), "it") for line in log if line.startswith(("ERROR", "WARNING"))]
-    said = [line.partition(":")[2].strip() for line in said if not any(phrase in line for phrase in HARMLESS)]
+    said = [line.partition(":")[2].strip() for line in said if HARMLESS not in line]
     if status == highspy.HighsStatus.kError or said:
-        raise InputError(f"{file}: {said[0] if said else 'not a model that HiGHS can read'}")
+        raise InputError(f"{file}: {said[0].removesuffix(': ignored') if said else 'not a model that HiGHS can read'}")
     return highs.getModel()
 
 
-def _form(model: Any, declared: frozenset[str], file: Path) -> StandardForm:
+def _form(model: Any, file: Path) -> StandardForm:
     import highspy
 
     lp = model.lp_
     columns, rows = list(lp.col_names_), list(lp.row_names_)
     if model.hessian_.dim_:
         raise InputError(f"{file}: the objective is quadratic; oamip solves mixed-integer linear models")
-    if not columns:
-        raise InputError(f"{file}: the model has no columns")
-    _refuse_names(columns, rows, declared, file)
     kinds = list(lp.integrality_) or [highspy.HighsVarType.kContinuous] * len(columns)
     for name, kind in zip(columns, kinds, strict=True):
         if kind not in (highspy.HighsVarType.kContinuous, highspy.HighsVarType.kInteger):
@@ -108,7 +107,7 @@ def _form(model: Any, declared: frozenset[str], file: Path) -> StandardForm:
     rowwise = lp.a_matrix_.format_ == highspy.MatrixFormat.kRowwise
     triple = (lp.a_matrix_.value_, lp.a_matrix_.index_, lp.a_matrix_.start_)
     A = (sp.csr_array if rowwise else sp.csc_array)(triple, shape=(len(rows), len(columns)), dtype=np.float64)
-    form = StandardForm(
+    return StandardForm(
         A=A.tocsr(),
         row_lower=np.array(lp.row_lower_, dtype=np.float64),
         row_upper=np.array(lp.row_upper_, dtype=np.float64),
@@ -121,20 +120,17 @@ def _form(model: Any, declared: frozenset[str], file: Path) -> StandardForm:
         columns=tuple(Span(name, j, ()) for j, name in enumerate(columns)),
         rows=tuple(Span(name, i, ()) for i, name in enumerate(rows)),
     )
-    _refuse_numbers(form, file)
-    return form
 
 
-def _refuse_names(columns: list[str], rows: list[str], declared: frozenset[str], file: Path) -> None:
-    for what, names in (("column", columns), ("row", rows)):
-        if len(set(names)) < len(names):
-            twice = next(name for name in names if names.count(name) > 1)
-            raise InputError(f"{file}: {what} '{twice}' occurs twice")
-    for name in columns:
-        if name not in declared:
-            raise InputError(
-                f"{file}: column '{name}' stands in no objective or row, only behind them; is it misspelt?"
-            )
+def _refuse_names(form: StandardForm, file: Path) -> None:
+    if not form.columns:
+        raise InputError(f"{file}: the model has no columns")
+    for what, spans in (("column", form.columns), ("row", form.rows)):
+        seen: set[str] = set()
+        for span in spans:
+            if span.name in seen:
+                raise InputError(f"{file}: {what} '{span.name}' occurs twice")
+            seen.add(span.name)
 
 
 def _refuse_numbers(form: StandardForm, file: Path) -> None:
@@ -145,7 +141,7 @@ def _refuse_numbers(form: StandardForm, file: Path) -> None:
         ("row", form.rows, form.row_lower, form.row_upper),
     )
     for what, spans, lower, upper in sides:
-        wrong = np.flatnonzero(~(lower <= upper))
+        wrong = np.flatnonzero(~(lower <= upper) | (lower == np.inf) | (upper == -np.inf))
         if wrong.size:
             i = int(wrong[0])
             raise InputError(

@@ -1,10 +1,9 @@
-"""A look at the text of a model file, before a parser that forgives too much sees it.
+"""The text of model files: LP files are read, MPS files looked at before a forgiving parser sees them.
 
-Each scan gives the names of the columns that the file declares, and refuses by name and line what the parser would pass
-over, misread, or not understand.
+Either way, what readers would pass over, misread, or understand differently is refused by name and line.
 """
 
-from oamip.solving.scanning.lp import scan_lp
+from oamip.solving.scanning.lp import read_lp
 from oamip.solving.scanning.mps import scan_mps
 
-__all__ = ["scan_lp", "scan_mps"]
+__all__ = ["read_lp", "scan_mps"]

@@ -28,14 +28,16 @@ _FOREIGN = {
     "USERCUTS": "cuts",
     "OBJNAME": "a choice among objectives",
 }
+_LOWER = ("LO", "LI", "MI", "FX", "FR", "BV")
+_UPPER = ("UP", "UI", "PL", "FX", "FR", "BV")
 
 
-def scan_mps(text: str, file: Path) -> frozenset[str]:
-    """The columns of an MPS file.
+def scan_mps(text: str, file: Path) -> None:
+    """Look through an MPS file.
 
     Raises:
         InputError: a section that is not mixed-integer linear or not known, too many or too few words on a line, a
-            number that is none, an unknown or repeated name.
+            number that is none, an unknown or repeated name, something said twice.
     """
     place, scan = Place(file), _Mps()
     for place.line, line in enumerate(text.splitlines(), start=1):
@@ -50,7 +52,6 @@ def scan_mps(text: str, file: Path) -> frozenset[str]:
             raise place.refuse(str(wrong)) from None
     if scan.section != "ENDATA":
         raise InputError(f"{file}: the file ends in section {scan.section or 'none'}, before ENDATA; it may be cut off")
-    return frozenset(scan.columns)
 
 
 class _Mps:
@@ -58,9 +59,12 @@ class _Mps:
 
     def __init__(self) -> None:
         self.section = ""
+        self._seen: set[str] = set()
         self.rows: set[str] = set()
-        self.columns: dict[str, None] = {}
+        self.columns: set[str] = set()
         self._last = ""
+        self._said: set[str] = set()  # rows of this column or vector, or bounds: "upper bound of column 'x'"
+        self._vector: str | None = None
 
     def header(self, words: list[str]) -> None:
         word = words[0]
@@ -70,6 +74,10 @@ class _Mps:
             raise ValueError(f"section {word[:40]} ({_FOREIGN.get(word, 'not known')}) is not read; {ADVICE}")
         if word != "NAME" and len(words) > 1:
             raise ValueError(f"'{' '.join(words[1:])[:40]}' stands behind the name of section {word}, not below it")
+        if word in self._seen:
+            raise ValueError(f"section {word} occurs twice")
+        self._seen.add(word)
+        self._said, self._vector = set(), None
         self.section = word
 
     def data(self, words: list[str]) -> None:
@@ -103,12 +111,30 @@ class _Mps:
             return
         if words[0] != self._last and words[0] in self.columns:
             raise ValueError(f"column '{words[0]}' occurs twice")
+        if words[0] != self._last:
+            self._said = set()
         self._last = words[0]
-        self.columns[words[0]] = None
+        self.columns.add(words[0])
         self._pairs(words[1:])
 
     def _sides(self, words: list[str]) -> None:
-        self._pairs(words[len(words) % 2 :])  # the name of the vector may be left out
+        named = len(words) % 2  # the name of the vector may be left out
+        self._one_vector(words[0] if named else "")
+        self._pairs(words[named:])
+
+    def _one_vector(self, name: str) -> None:
+        if self._vector not in (None, name):
+            raise ValueError(
+                f"section {self.section} has two vectors, '{self._vector}' and '{name[:40]}'; some readers take the "
+                "first only, others both"
+            )
+        self._vector = name
+
+    def _once(self, what: str) -> None:
+        if what in self._said:
+            of = f" of column '{self._last}'" if self.section == "COLUMNS" else ""
+            raise ValueError(f"{what} occurs twice in section {self.section}{of}; take one of them out")
+        self._said.add(what)
 
     def _pairs(self, words: list[str]) -> None:
         if len(words) not in (2, 4):
@@ -117,6 +143,7 @@ class _Mps:
             if row not in self.rows:
                 raise ValueError(f"'{row[:40]}' is no row of this file")
             _number(number)
+            self._once(f"row '{row}'")
 
     def _bound(self, words: list[str]) -> None:
         if words[0] in ("SC", "SI"):
@@ -132,6 +159,10 @@ class _Mps:
             raise ValueError(f"'{words[0][:40]}' is no kind of bound")
         if column not in self.columns:
             raise ValueError(f"'{column[:40]}' is no column of this file")
+        self._one_vector(words[1] if words[1] != column else "")
+        for side, kinds in (("lower", _LOWER), ("upper", _UPPER)):
+            if words[0] in kinds:
+                self._once(f"the {side} bound of column '{column}'")
 
 
 def _number(text: str, *, infinite: bool = False) -> None:

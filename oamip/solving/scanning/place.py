@@ -17,6 +17,11 @@ class Place:
     def __init__(self, file: Path) -> None:
         self.file, self.line = file, 0
 
+    def at(self, line: int) -> Place:
+        """The place, moved to a line."""
+        self.line = line
+        return self
+
     def refuse(self, text: str) -> InputError:
         """An error that names the place."""
         return InputError(f"{self.file}, line {self.line}: {text}")
