@@ -84,6 +84,8 @@ class Perspective:
     Args:
         steepest: largest ‖w‖ / y at which f is exact. Beyond it f is continued by its tangents of that steepness,
             ``2·steepest·‖w‖ − steepest²·y``, so that it is finite and convex everywhere and never above the true value.
+            A solver that takes the cone as it is knows no such end: where y must be 0 and w must not, tangents give a
+            very dear point and the cone none.
     """
 
     name = "perspective"

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from oamip.errors import InfeasibleProgram, InputError
 from oamip.options import Options
-from oamip.program import Program, StandardForm
+from oamip.program import Perspective, Program, StandardForm
 from oamip.solution import Seconds, Solution
 from oamip.solving.backend import Backend, Built, NativeBackend
 from oamip.solving.driver import Driver
@@ -209,7 +209,8 @@ def _judged(blank: Solution, form: StandardForm, driver: Driver, options: Option
     # Another solver asks again: it names what clashes, or refutes the claim.
     with _reached(find_driver(SECOND), isolate=isolate) as second:
         found = clash(form, second, options, seconds=EXPLAINING)
-    if found.witness is not None:
+    exact = any(step.kind == Perspective.name and step.way == "native" for step in routed.steps)
+    if found.witness is not None and not exact:  # cuts continue a perspective where the cone itself ends
         refuted = judge(form, replace(routed.outcome, reason="error", x=found.witness), None, options)
         text = f"{driver.name} says 'infeasible', but {SECOND} found a point that passes our check; it is held"
         return replace(_filled(blank, form, routed, refuted), warnings=(*refuted.warnings, text))
