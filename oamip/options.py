@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +47,7 @@ class Options:
         threads: threads of the solver; 1 gives runs that repeat.
         seed: the solver's random seed.
         memory_limit: bytes, or ``None``.
-        log_file: where the solver's own log is written, or ``None``.
+        log_file: where the solver's own log is written (a path or its name), or ``None``.
         start: a first point, one value per column of the standard form (NaN: unknown), or ``None``.
         stop_at_objective: stop at an incumbent this good.
         stop_at_bound: stop when the bound has passed this value.
@@ -55,7 +57,8 @@ class Options:
         raw: the solver's own options by their own names; they win over everything above.
 
     Raises:
-        InputError: a limit or tolerance is negative or not a number, or ``threads`` is below 1.
+        InputError: a limit or tolerance is negative or not a number, a count is not a whole number, ``threads`` is
+            below 1, or ``log_file`` is no path.
     """
 
     time_limit: float = math.inf
@@ -77,13 +80,33 @@ class Options:
 
     def __post_init__(self) -> None:
         for name in ("time_limit", "gap_relative", "gap_absolute", "feasibility", "integrality"):
-            value = getattr(self, name)
+            value = self._plain(name, Real)
             if not value >= 0:  # catches NaN too
                 raise InputError(f"option {name} is {value!r}; it must be a number ≥ 0")
         for name, least in (("threads", 1), ("seed", 0), ("node_limit", 0), ("memory_limit", 1)):
-            value = getattr(self, name)
-            if value is not None and value < least:
+            if getattr(self, name) is None and name in ("node_limit", "memory_limit"):
+                continue
+            value = self._plain(name, Integral)
+            if value < least:
                 raise InputError(f"option {name} is {value!r}; it must be at least {least}")
+        for name in ("stop_at_objective", "stop_at_bound"):
+            if getattr(self, name) is not None and math.isnan(self._plain(name, Real)):
+                raise InputError(f"option {name} is not a number (NaN); it must be one, or None")
+        if self.log_file is not None:
+            if not isinstance(self.log_file, str | os.PathLike):
+                raise InputError(f"option log_file is {self.log_file!r}; it must be a path, or None")
+            object.__setattr__(self, "log_file", Path(self.log_file))
+
+    def _plain(self, name: str, kind: type[Real] | type[Integral]) -> float:
+        """A field as a Python number, which it becomes (solvers take no numpy scalars); no string and no bool."""
+        value = getattr(self, name)
+        if isinstance(value, bool) or not isinstance(value, kind):
+            wanted = "an integer" if kind is Integral else "a number"
+            hint = "; math.inf is no limit" if name == "time_limit" else ""
+            raise InputError(f"option {name} is {value!r}; it must be {wanted}{hint}")
+        plain = int(value) if isinstance(value, Integral) else float(value)
+        object.__setattr__(self, name, plain)
+        return plain
 
     def with_(self, **changes: Any) -> Options:
         """A copy with some fields changed."""

@@ -7,7 +7,7 @@ of ``s`` in C order. Arithmetic never loops over rows: a thousand activations co
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -50,6 +50,35 @@ class Expression:
         """True when no variable occurs."""
         return all(matrix.nnz == 0 for matrix in self.terms.values())
 
+    def __len__(self) -> int:
+        if not self.shape:
+            raise InputError("an expression of one entry, shape (), has no length and cannot be gone through")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Expression]:
+        return (self[i] for i in range(len(self)))
+
+    def __bool__(self) -> bool:
+        raise InputError("an expression has no truth value; ask for its value at a point, or `x is None`")
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[np.object_]:
+        # A single object, by which scipy knows that `sparse @ expression` is ours; nobody shall get numbers out of it.
+        if dtype is not None and dtype != np.object_:
+            raise InputError("an expression stands where numbers are wanted; for its value at a point use x.value(...)")
+        whole = np.empty((), dtype=np.object_)
+        whole[()] = self
+        return whole
+
+    def __array_function__(
+        self, function: Callable[..., Any], types: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> Expression:
+        if function in (np.sum, np.mean) and args:
+            return getattr(args[0], function.__name__)(*args[1:], **kwargs)  # type: ignore[no-any-return]
+        raise InputError(
+            f"numpy.{function.__name__} does not take expressions; use +, −, a * x, a @ x, x[i], x.sum(), x.mean(), "
+            "x.reshape(...), x.T and oamip.program.concatenate"
+        )
+
     def __repr__(self) -> str:
         blocks = ", ".join(f"{name}: {matrix.nnz} nonzeros" for name, matrix in self.terms.items())
         return f"Expression(shape={self.shape}, {blocks or 'constant'})"
@@ -59,6 +88,12 @@ class Expression:
     def reshape(self, *shape: int) -> Expression:
         """The same entries in another shape (one dimension may be −1)."""
         return Expression(self.terms, self.constant, np.empty(self.shape).reshape(shape).shape)
+
+    @property
+    def T(self) -> Expression:  # noqa: N802 (as numpy calls it)
+        """The same entries with the dimensions in reverse order."""
+        positions = np.arange(self.size).reshape(self.shape).T
+        return self.take(positions.ravel(), positions.shape)
 
     def __getitem__(self, index: Any) -> Expression:
         positions = np.arange(self.size).reshape(self.shape)[index]
@@ -97,7 +132,7 @@ class Expression:
         return Expression({name: -matrix for name, matrix in self.terms.items()}, -self.constant, self.shape)
 
     def __sub__(self, other: Expression | ArrayLike) -> Expression:
-        return self + (-other if isinstance(other, Expression) else -np.asarray(other, dtype=np.float64))
+        return self + (-other if isinstance(other, Expression) else -_numbers(other))
 
     def __rsub__(self, other: ArrayLike) -> Expression:
         return -self + other
@@ -106,7 +141,11 @@ class Expression:
         """Multiply entry by entry with numbers (broadcast); a product of two expressions is not affine."""
         if isinstance(factor, Expression):
             raise InputError("a product of two expressions is not affine; use a formulation that linearises it")
-        scale = np.broadcast_arrays(np.asarray(factor, dtype=np.float64), np.empty(self.shape))[0]
+        numbers = _finite(factor)
+        try:
+            scale = np.broadcast_arrays(numbers, np.empty(self.shape))[0]
+        except ValueError:
+            raise InputError(f"factors of shape {numbers.shape} do not go with an expression of {self.shape}") from None
         left = self if scale.shape == self.shape else _stretch(self, scale.shape)
         factors = scale.ravel()
         terms = {name: _scaled(matrix, factors) for name, matrix in left.terms.items()}
@@ -115,7 +154,10 @@ class Expression:
     __rmul__ = __mul__
 
     def __truediv__(self, divisor: ArrayLike) -> Expression:
-        return self * (1.0 / np.asarray(divisor, dtype=np.float64))
+        numbers = _numbers(divisor)
+        if not numbers.all():
+            raise InputError("an expression is divided by 0")
+        return self * (1.0 / numbers)
 
     def transform(self, matrix: Any) -> Expression:
         """The vector ``matrix @ entries`` for a dense or sparse matrix of shape (k, size); a scalar for (size,)."""
@@ -135,20 +177,24 @@ class Expression:
             raise InputError("a product of two expressions is not affine; use a formulation that linearises it")
         return self.transform(np.transpose(matrix) if not sp.issparse(matrix) else matrix.T)
 
-    def sum(self, axis: int | None = None) -> Expression:
-        """Sum over all entries (a scalar, shape ``()``) or along one axis."""
+    def sum(self, axis: int | Sequence[int] | None = None) -> Expression:
+        """Sum over all entries (a scalar, shape ``()``), or along one axis or several."""
         if axis is None:
             return self.transform(np.ones((1, self.size))).reshape()
-        positions = np.moveaxis(np.arange(self.size).reshape(self.shape), axis, -1)
-        rows = np.repeat(np.arange(positions[..., 0].size), positions.shape[-1])
-        summing = sp.csr_array(
-            (np.ones(self.size), (rows, positions.ravel())), shape=(positions[..., 0].size, self.size)
-        )
-        return self.transform(summing).reshape(*positions.shape[:-1])
+        axes = (axis,) if isinstance(axis, int) else tuple(axis)
+        try:
+            positions = np.moveaxis(np.arange(self.size).reshape(self.shape), axes, range(-len(axes), 0))
+        except (TypeError, ValueError):
+            raise InputError(f"an expression of shape {self.shape} has no axis {axis}, or it is told twice") from None
+        kept = positions.shape[: len(self.shape) - len(axes)]
+        rows = np.repeat(np.arange(math.prod(kept)), math.prod(positions.shape[len(kept) :]))
+        summing = sp.csr_array((np.ones(self.size), (rows, positions.ravel())), shape=(math.prod(kept), self.size))
+        return self.transform(summing).reshape(*kept)
 
-    def mean(self, axis: int | None = None) -> Expression:
-        """Mean over all entries or along one axis."""
-        return self.sum(axis) / (self.size if axis is None else self.shape[axis])
+    def mean(self, axis: int | Sequence[int] | None = None) -> Expression:
+        """Mean over all entries, or along one axis or several."""
+        total = self.sum(axis)
+        return total * (total.size / self.size) if self.size else total
 
     # ── rows ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -190,8 +236,12 @@ class Rows:
 
 
 def constant(value: ArrayLike) -> Expression:
-    """An expression without variables."""
-    array = np.asarray(value, dtype=np.float64)
+    """An expression without variables.
+
+    Raises:
+        InputError: the value is no array of finite numbers.
+    """
+    array = _finite(value)
     return Expression({}, array.ravel().copy(), array.shape)
 
 
@@ -205,6 +255,24 @@ def concatenate(parts: list[Expression]) -> Expression:
         terms[name] = sp.vstack(stacked, format="csr")
     flat = np.concatenate([part.constant for part in parts]) if parts else np.empty(0)
     return Expression(terms, flat, flat.shape)
+
+
+def _numbers(value: ArrayLike) -> Vector:
+    try:
+        return np.asarray(value, dtype=np.float64)
+    except InputError:
+        raise
+    except (TypeError, ValueError):
+        raise InputError(f"{value!r} stands where a number or an array of numbers is wanted") from None
+
+
+def _finite(value: ArrayLike) -> Vector:
+    numbers = _numbers(value)
+    if not np.isfinite(numbers).all():
+        raise InputError(
+            "a factor or summand of an expression is infinite or NaN; only a whole side of a comparison may be infinite"
+        )
+    return numbers
 
 
 def _stretch(expression: Expression, shape: Shape) -> Expression:
@@ -235,7 +303,19 @@ def _broadcast(left: Expression, right: Expression) -> tuple[Expression, Express
 
 
 def _rows(left: Expression, right: Expression | ArrayLike, lower: float, upper: float) -> Rows:
+    if isinstance(right, Expression):
+        endless = np.zeros((), dtype=np.bool_)
+    else:
+        right = _numbers(right)
+        if np.isnan(right).any():
+            raise InputError("a row compares with a number that is not one (NaN)")
+        endless = np.isinf(right)
+        # x ≤ inf and x ≥ −inf say nothing; the others, x = ±inf among them, no number fulfils.
+        if (endless & (right != -(lower + upper))).any():
+            raise InputError(
+                "a row compares with an infinite number that nothing reaches; only x <= inf and x >= -inf hold"
+            )
+        right = np.where(endless, 0.0, right)
     difference = left - right
-    if np.isnan(difference.constant).any():
-        raise InputError("a row compares with a number that is not one (NaN)")
-    return Rows(difference, np.full(difference.size, lower), np.full(difference.size, upper))
+    free = np.broadcast_to(endless, difference.shape).ravel()
+    return Rows(difference, np.where(free, -np.inf, lower), np.where(free, np.inf, upper))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -52,6 +55,17 @@ def test_rearranging_is_that_of_arrays(seed: int) -> None:
     it.agrees(it.expression.sum(), it.dense.sum())
     it.agrees(it.expression.sum(axis=0), it.dense.sum(axis=0))
     it.agrees(it.expression.mean(axis=-1), it.dense.mean(axis=-1))
+    it.agrees(it.expression.T, it.dense.T)
+    cube, dense = it.expression.reshape(3, 2, 2), it.dense.reshape(3, 2, 2)
+    it.agrees(cube.T, dense.T)
+    for axes in ((0, 2), (-1, 0), (2, 1, 0), ()):
+        it.agrees(cube.sum(axis=axes), dense.sum(axis=axes))
+        it.agrees(cube.mean(axis=axes), dense.mean(axis=axes))
+    it.agrees(np.sum(cube, axis=1), dense.sum(axis=1))
+    it.agrees(np.mean(cube), dense.mean())
+    assert len(cube) == 3
+    for part, numbers in zip(it.expression, it.dense, strict=True):
+        it.agrees(part, numbers)
     matrix = rng.normal(size=(5, 12))
     it.agrees(matrix @ it.expression.reshape(-1), matrix @ it.dense.ravel())
     flat = concatenate([it.expression, it.expression[0]])
@@ -133,7 +147,51 @@ def test_products_with_vectors_and_matrices_from_both_sides() -> None:
     assert (weights @ x).shape == (x @ weights).shape == ()
     assert (weights @ x).value(point) == (x @ weights).value(point) == 32
     np.testing.assert_allclose((x @ matrix).value(point), point["x"] @ matrix)
+    for form in (sp.csr_array, sp.csc_array, sp.csr_matrix):  # scipy asks numpy what the right side is
+        np.testing.assert_allclose((form(matrix.T) @ x).value(point), matrix.T @ point["x"])
     with pytest.raises(InputError, match="does not act on"):
         np.ones((2, 4)) @ x
     with pytest.raises(InputError, match="not affine"):
         x @ x
+
+
+def test_an_infinite_side_is_a_free_one() -> None:
+    x = Program().variables("x", 3)
+    capacity = np.array([1.0, np.inf, 2.0])
+    for rows in (2 * x + 1 <= capacity, capacity >= 2 * x + 1):
+        assert rows.lower.tolist() == [-np.inf] * 3
+        assert (rows.upper - rows.expression.constant).tolist() == [0, np.inf, 1]
+    rows = x[0] - 4 >= -capacity
+    assert (rows.lower - rows.expression.constant).tolist() == [3, -np.inf, 2]
+    assert rows.upper.tolist() == [np.inf] * 3
+
+
+@pytest.mark.parametrize(
+    ("misuse", "message"),
+    [
+        (lambda x: x == np.inf, "nothing reaches"),
+        (lambda x: x <= -np.inf, "nothing reaches"),
+        (lambda x: x >= [0, np.inf], "nothing reaches"),
+        (lambda x: x <= [1, np.nan], "NaN"),
+        (lambda x: x <= "a lot", "'a lot' stands where a number"),
+        (lambda x: x * np.nan, "infinite or NaN"),
+        (lambda x: np.array([1, np.inf]) * x, "infinite or NaN"),
+        (lambda x: x + np.inf, "infinite or NaN"),
+        (lambda x: np.nan - x, "infinite or NaN"),
+        (lambda x: x / 0, "divided by 0"),
+        (lambda x: x / x, "x.value"),
+        (lambda x: x * np.ones(3), r"\(3,\) do not go with"),
+        (lambda x: x - [x[0], x[1]], "x.value"),
+        (lambda x: np.asarray(x, dtype=float), "x.value"),
+        (lambda x: np.dot(np.ones(2), x), "numpy.dot .* a @ x"),
+        (lambda x: np.concatenate([x, x]), "oamip.program.concatenate"),
+        (lambda x: x.sum(axis=1), "no axis 1"),
+        (lambda x: x.sum(axis=(0, 0)), "told twice"),
+        (lambda x: len(x[0]), "no length"),
+        (lambda x: list(x[0]), "cannot be gone through"),
+        (lambda x: bool(x), "no truth value"),
+    ],
+)
+def test_what_expressions_cannot_do_is_told(misuse: Callable[[Expression], object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        misuse(Program().variables("x", 2))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -94,6 +96,30 @@ def test_wrong_atoms_are_refused_by_name() -> None:
         program.sos1("one", flow.reshape(1, 3))
     with pytest.raises(InputError, match="'closed' exist already"):
         program.indicator("closed", opened, flow <= 1)
+    with pytest.raises(InputError, match="set 1 has one variable twice"):
+        program.sos1("wrong", flow[np.array([[0, 1], [2, 2]])])
+    with pytest.raises(InputError, match=r"'wrong': .* is no comparison"):
+        program.indicator("wrong", opened, flow)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="'wrong': True is no expression"):
+        program.indicator("wrong", True, flow <= 1)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("on", [2, 0.5, "off", None, [1, 0], [True, False, 2]])
+def test_a_switch_is_on_at_nothing_but_0_and_1(on: Any) -> None:
+    program = fixed_charge()
+    with pytest.raises(InputError, match=r"'wrong': on is .* must be True or False"):
+        program.indicator("wrong", program.blocks["opened"], program.blocks["flow"] <= 1, on=on)
+    program.indicator("right", program.blocks["opened"], program.blocks["flow"] <= 1, on=np.array([1.0, 0, 1]))
+    assert program.indicators["right"].on.tolist() == [True, False, True]
+
+
+@pytest.mark.parametrize(
+    "activity", [(np.nan, np.nan), (5, 1), (0, [1, 2, -1]), (np.inf, np.inf), (0, [1, 2]), 5, (1,)]
+)
+def test_an_activity_that_is_no_interval_is_refused(activity: Any) -> None:
+    program = fixed_charge()
+    with pytest.raises(InputError, match=r"'wrong'.*activity"):
+        program.indicator("wrong", program.blocks["opened"], program.blocks["flow"] <= 1, activity=activity)
 
 
 def random_points(rng: np.random.Generator, count: int) -> np.ndarray:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from oamip.errors import InputError
-from oamip.program import LogSumExp, Program, Rows, check, constant
+from oamip.options import Options
+from oamip.program import Expression, LogSumExp, Perspective, Program, Rows, SumSquares, check, constant
+from oamip.solving import solve
 
 
 def test_compiled_columns_and_rows_stand_in_the_order_of_declaration() -> None:
@@ -70,7 +75,30 @@ def test_restrict_closes_bounds_that_cross_by_rounding_only() -> None:
 
 def test_binary_blocks_stay_within_zero_and_one() -> None:
     on = Program().variables("on", 3, [-4, 1, 0], [0, 7, 0.5], domain="binary")
-    assert (on.lower.tolist(), on.upper.tolist()) == ([0, 1, 0], [0, 1, 0.5])
+    assert (on.lower.tolist(), on.upper.tolist()) == ([0, 1, 0], [0, 1, 0])
+
+
+def test_bounds_of_integers_stand_at_integers() -> None:
+    program = Program()
+    n = program.variables(
+        "n", 5, [-0.5, 0.2, 2 + 1e-11, -np.inf, 3], [2.5, 0.8, np.inf, 7 - 1e-11, 3], domain="integer"
+    )
+    assert n.lower.tolist() == [0, 1, 2, -np.inf, 3]
+    assert n.upper.tolist() == [2, 0, np.inf, 7, 3]  # crossed where no integer lies between: infeasible, not misused
+    program.restrict("cap", 2 * n[0] <= 3)
+    assert n.upper[0] == 1
+
+
+def test_a_row_with_an_infinite_side_holds_everywhere() -> None:
+    program = Program()
+    x, on = program.variables("x", 3, 0, 5), program.variables("on", 3, 1, domain="binary")
+    program.add("capacity", x + 1 <= np.array([2, np.inf, 3]))
+    program.indicator("when_on", on, x <= np.array([np.inf, 4, np.inf]))
+    assert program.restrict("free", x.sum() >= -np.inf) == 0
+    program.maximize(x.sum())
+    assert program.compile().row_upper.tolist() == [1, np.inf, 2]
+    for native in (True, False):
+        assert solve(program, Options(native_atoms=native)).objective == pytest.approx(1 + 4 + 2)
 
 
 def test_restrict_drops_what_the_bounds_say_and_tightens_by_lone_columns() -> None:
@@ -95,14 +123,44 @@ def test_restrict_drops_what_the_bounds_say_and_tightens_by_lone_columns() -> No
         (lambda p, x: p.add("r", Program().variables("x", 3) <= 1), "which are not those"),
         (lambda p, x: p.add("r", Program().variables("other", 2) <= 1), "which are not those"),
         (lambda p, x: p.minimize(x), "single number"),
+        (lambda p, x: p.minimize(5), "the objective 5 is no expression"),
+        (lambda p, x: p.maximize(_wrong(x, np.inf)), "'objective': a coefficient of 'x' is infinite"),
+        (lambda p, x: p.minimize(np.array([np.nan, 1]) @ x), "'objective': a coefficient of 'x' is infinite or NaN"),
+        (lambda p, x: p.minimize(Expression({}, np.array([np.inf]), ())), "'objective': a constant is infinite"),
+        (lambda p, x: p.add("d", x), "'d': .* is no comparison"),
+        (lambda p, x: p.add("d", True), "'d': True is no comparison"),
+        (lambda p, x: p.restrict("d", x), "'d': .* is no comparison"),
+        (lambda p, x: p.add("d", _wrong(x, np.inf) <= 1), "'d': a coefficient of 'x' is infinite"),
+        (lambda p, x: p.restrict("d", _wrong(x, np.nan) <= 1), "'d': a coefficient of 'x' is infinite or NaN"),
+        (lambda p, x: p.add("d", Rows(x, np.full(2, np.nan), np.ones(2))), "'d': a side is not a number"),
+        (lambda p, x: p.variables("y", -1), "'y': the shape is -1"),
+        (lambda p, x: p.variables("y", 2.5), "'y': the shape is 2.5"),
+        (lambda p, x: p.variables("y", (2, -3)), r"'y': the shape is \(2, -3\)"),
+        (lambda p, x: p.variables(3), "must match"),
+        (lambda p, x: p.variables("y", 2, [0, 1, 2]), r"'y': bounds must be .* shape \(2,\)"),
+        (lambda p, x: p.variables("y", 2, "low"), "'y': bounds must be numbers"),
+        (lambda p, x: p.variables("y", 2, 0, x), "'y': bounds must be numbers"),
+        (lambda p, x: p.variables("y", 2, lower=[0, np.inf]), "'y', entry 1: .* infinite on the wrong side"),
+        (lambda p, x: p.variables("y", upper=-np.inf), "'y', entry 0: .* infinite on the wrong side"),
+        (lambda p, x: p.variables("y", 2, 0, [1, np.nan]), "'y', entry 1: .* not a number"),
+        (lambda p, x: p.epigraph("e", SumSquares, x.reshape(1, 2), x[:1]), r"'e': SumSquares is no .* SumSquares\(\)"),
+        (lambda p, x: p.epigraph("e", "square", x.reshape(1, 2), x[:1]), "'e': 'square' is no convex function"),
+        (lambda p, x: p.epigraph("e", SumSquares(), x.reshape(1, 2), 5), r"'e': 5 is no expression.* constant"),
+        (lambda p, x: p.epigraph("e", Perspective(), x[:1].reshape(1, 1), x[:1]), "'e': perspective has 1 arguments"),
+        (lambda p, x: p.epigraph("e", SumSquares(), _wrong(x, np.nan).reshape(1, 1), x[:1]), "'e': a coefficient"),
         (lambda p, x: p.epigraph("e", LogSumExp(), x, constant([0.0])), "want"),
     ],
 )
-def test_misuse_is_told(misuse: object, message: str) -> None:
+def test_misuse_is_told(misuse: Callable[[Program, Any], object], message: str) -> None:
     program = Program()
     x = program.variables("x", 2)
     with pytest.raises(InputError, match=message):
-        misuse(program, x)  # type: ignore[operator]
+        misuse(program, x)
+
+
+def _wrong(x: Expression, value: float) -> Expression:
+    """A matrix with one such entry, times x."""
+    return np.array([[1.0, value]]) @ x
 
 
 @pytest.mark.parametrize("domain", ["continuos", "bin", "int", "boolean"])
