@@ -423,7 +423,7 @@ def rng() -> np.random.Generator:
 
 # ── seconds per folder ───────────────────────────────────────────────────────────────────────────────────────────────
 
-BUDGETS = {  # seconds that a folder of tests may take on two cores, told beside what it took; nothing fails by it
+BUDGETS = {  # seconds of tests in a folder, added up over two cores, told beside what it took; nothing fails by it
     "backends": 30,
     "bounds": 5,
     "conformance": 240,
@@ -431,11 +431,12 @@ BUDGETS = {  # seconds that a folder of tests may take on two cores, told beside
     "formulations": 40,
     "gates": 5,
     "network": 15,
-    "program": 10,
+    "program": 20,
+    "properties": 10,
     "pruning": 90,
-    "readers": 30,
-    "solving": 90,
-    "tests": 120,  # files beside the folders
+    "readers": 60,
+    "solving": 240,
+    "tests": 150,  # files beside the folders
     "doctests": 10,
 }
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from oamip.program import Program
-from oamip.solving import solve
+from oamip.solving import solve, solve_form
 
 
 def test_only_the_rows_that_clash_are_named() -> None:
@@ -36,7 +38,14 @@ def test_bounds_alone_are_named() -> None:
     assert solve(program).clash == ("bounds of x[1]",)
     hollow = Program()
     hollow.variables("n", 1, 0.2, 0.8, domain="integer")
-    assert solve(hollow).clash == ("bounds of n",)
+    assert solve(hollow).clash == ("bounds of n[0]",)
+
+
+def test_integers_between_which_none_lies_are_named_by_block() -> None:
+    program = Program()
+    program.variables("n", 2, 0, 3, domain="integer")
+    form = replace(program.compile(), column_lower=np.full(2, 0.2), column_upper=np.full(2, 0.8))  # as a file may say
+    assert solve_form(form).clash == ("bounds of n",)
 
 
 def test_every_named_set_is_irreducible() -> None:
