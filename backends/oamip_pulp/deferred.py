@@ -65,6 +65,10 @@ class DeferredConstraint(LpConstraint):  # type: ignore[misc]
         self.__class__ = LpConstraint
         return self.expr
 
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        getattr(self, "expr")  # noqa: B009  # whoever copies a row looks at it: the copy is about copied variables
+        return LpConstraint.__reduce_ex__(self, protocol)
+
 
 def terms_of(constraint: Any) -> Any:
     """The `MatrixRow` of a constraint that nobody has looked at, else its ``LpAffineExpression``."""

@@ -40,7 +40,7 @@ class Verdict:
     @property
     def violation(self) -> float:
         """The largest of the five; ``logic`` is that of indicators and SOS1 sets."""
-        return max(self.rows, self.bounds, self.integers, self.epigraphs, self.logic)
+        return float(np.max([self.rows, self.bounds, self.integers, self.epigraphs, self.logic]))  # NaN if any is
 
     @property
     def accepted(self) -> bool:

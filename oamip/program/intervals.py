@@ -14,10 +14,11 @@ Vector: TypeAlias = NDArray[np.float64]
 
 
 def interval_product(matrix: sp.csr_array, lower: Vector, upper: Vector) -> tuple[Vector, Vector]:
-    """Row sums of the least and largest products; 0 · inf does not occur, since stored zeros are skipped."""
-    if np.isfinite(lower).all() and np.isfinite(upper).all():
-        middle, radius = matrix @ ((lower + upper) / 2), abs(matrix) @ ((upper - lower) / 2)
-        return middle - radius, middle + radius
+    """Row sums of the least and largest products; 0 · inf does not occur, since stored zeros are skipped.
+
+    Least and largest products are summed by themselves: a middle and a radius would lose all digits of the other side
+    where one bound is huge.
+    """
     data, columns = matrix.data, matrix.indices
     rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
     used = data != 0

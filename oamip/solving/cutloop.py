@@ -93,8 +93,10 @@ class _Loop:
 
     def run(self) -> Reason:
         start, master = self.options.start, self.master
-        if start is not None and np.isfinite(start).all():
-            self.best.offer(self.epigraphs.at(np.asarray(start, dtype=np.float64)))
+        if start is not None:
+            taken = np.isfinite(start).all() and self.best.offer(self.epigraphs.at(np.asarray(start, dtype=np.float64)))
+            if not taken:
+                master.warnings["option start: the cut loop takes a whole and feasible first point only"] = None
         master.add(*self.epigraphs.anchors(first=True))
         if not self.form.integer.any():
             return self._linear_rounds(self.best, self._asked)

@@ -165,7 +165,7 @@ def _standing(
     size = max(abs(objective), abs(bound)) if math.isfinite(bound) else 0.0  # as `relative_gap` has it
     closed = max(Options.gap_absolute, Options.gap_relative * size) + accuracy
     asked = max(options.gap_absolute, options.gap_relative * size) + accuracy
-    if reason == "optimal" and distance <= min(closed, asked):
+    if distance <= min(closed, asked):
         return "optimal", "proven", ()
     if reason == "optimal" and distance <= asked:
         return "gap_limit", "proven", ()

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from oamip.errors import InfeasibleProgram, InputError
+from oamip.errors import InfeasibleProgram, InputError, OamipError
 from oamip.options import Options
 from oamip.program import Perspective, Program, StandardForm
 from oamip.solution import Seconds, Solution
@@ -207,8 +207,12 @@ def _judged(blank: Solution, form: StandardForm, driver: Driver, options: Option
     if judged.reason != "infeasible":
         return solution
     # Another solver asks again: it names what clashes, or refutes the claim.
-    with _reached(find_driver(SECOND), isolate=isolate) as second:
-        found = clash(form, second, options, seconds=EXPLAINING)
+    try:
+        with _reached(find_driver(SECOND), isolate=isolate) as second:
+            found = clash(form, second, options, seconds=min(EXPLAINING, options.time_limit))
+    except OamipError as error:  # an atom without bounds, say, that only the first solver takes
+        text = f"{SECOND} could not be asked whether it is infeasible indeed: {error}"
+        return replace(solution, warnings=(*solution.warnings, text))
     exact = any(step.kind == Perspective.name and step.way == "native" for step in routed.steps)
     if found.witness is not None and not exact:  # cuts continue a perspective where the cone itself ends
         refuted = judge(form, replace(routed.outcome, reason="error", x=found.witness), None, options)

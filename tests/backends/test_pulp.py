@@ -8,6 +8,7 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -548,3 +549,20 @@ def test_the_form_is_sorted_within_rows() -> None:
     form = PULP.compile(built)
     assert form.A.has_canonical_format
     assert Sorted.of(form).rows.shape == (9, 10)
+
+
+@pytest.mark.parametrize(
+    "way", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))], ids=["copy", "pickle"]
+)
+def test_a_copied_model_is_about_its_own_variables(way: Callable[[Any], Any]) -> None:
+    program = Program("copied")
+    x, y = program.variables("x", 3, 0, 10), program.variables("y", 2, 0, 10)
+    program.add("one", x.sum() <= 20)
+    program.add("two", y.sum() + x[0] <= 5)
+    program.maximize(x.sum() + 2 * y.sum())
+    built = PULP.build(program)
+    model = pickle.loads(pickle.dumps(built.model)) if pickled else copy.deepcopy(built.model)
+    form = PULP.compile(replace(built, model=model))
+    assert form.shape == (2, 10)
+    assert not form.A[:, [0, 1, 2, 3, 4]].nnz
+    assert form.A.nnz == 6

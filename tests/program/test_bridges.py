@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -11,7 +12,9 @@ from oamip.errors import InputError
 from oamip.options import Options
 from oamip.program import LogSumExp, Program, StandardForm, check
 from oamip.program.bridges import lower, settle
+from oamip.solving import solve
 from oamip.solving.drivers.highs import HighsDriver
+from oamip.solving.route import route
 
 NOTHING: frozenset[str] = frozenset()
 
@@ -44,8 +47,6 @@ def feasible(form: StandardForm, point: np.ndarray) -> bool:
 def settle_first(form: StandardForm, point: np.ndarray) -> StandardForm:
     low, high = form.column_lower.copy(), form.column_upper.copy()
     low[: point.size] = high[: point.size] = point
-    from dataclasses import replace
-
     return replace(form, column_lower=low, column_upper=high, cost=np.zeros_like(form.cost))
 
 
@@ -99,8 +100,6 @@ def test_without_bounds_each_kind_of_logic_goes_through_the_other() -> None:
 
 
 def replace_indicators(form: StandardForm) -> StandardForm:
-    from dataclasses import replace
-
     return replace(form, indicators=())
 
 
@@ -118,16 +117,12 @@ def test_bridges_into_other_logic_allow_the_same_points(seed: int, accepts: str)
 
 
 def _without_activity(form: StandardForm) -> StandardForm:
-    from dataclasses import replace
-
     (indicator,) = form.indicators
     endless = np.full(indicator.rows, np.inf)
     return replace(form, indicators=(replace(indicator, lowest=-endless, highest=endless),))
 
 
 def _bounded(form: StandardForm) -> StandardForm:
-    from dataclasses import replace
-
     return replace(form, column_upper=np.minimum(form.column_upper, 100.0))
 
 
@@ -163,3 +158,40 @@ def test_settled_forms_hold_the_logic_by_rows_and_bounds_alone(seed: int) -> Non
         assert check(settled, x).accepted == check(form, x).accepted
         met += check(form, x).accepted
     assert met > 10
+
+
+def test_only_binary_members_of_a_set_serve_themselves() -> None:
+    program = Program()
+    n = program.variables("n", 2, -3, 1, domain="integer")
+    program.sos1("one", n.reshape(1, 2))
+    program.maximize(-1 * n.sum())
+    assert solve(program).objective == 3.0
+    program = Program()
+    share, least = program.variables("share", 2, 0, 1), program.variables("least", ())
+    program.sos1("one", share.reshape(1, 2))
+    program.add("both", least - share <= 0)
+    program.maximize(least)
+    assert solve(program).objective == pytest.approx(0.0, abs=1e-9)
+
+
+def test_a_side_that_can_be_missed_by_little_needs_its_row_all_the_same() -> None:
+    program = Program()
+    z, x = program.variables("z", 1, domain="binary"), program.variables("x", 1, 0, 1.0005)
+    program.indicator("cap", z, x <= 1)
+    assert lower(program.compile(), NOTHING).form.shape[0] == 1
+
+
+def test_slacks_have_no_end_and_settled_integers_are_the_nearest() -> None:
+    form = random_logic(1, bounded=False).compile()
+    lowered = lower(form, frozenset({"sos1"})).form
+    slack = next(span for span in lowered.columns if span.name == "switched_slack")
+    assert np.isinf(lowered.column_upper[slack.slice]).all()
+    point = np.full(form.shape[1], 0.9999999)
+    assert (settle(form, point).column_upper[:3] == 1.0).all()
+
+
+def test_what_bridges_added_is_gone_from_every_point() -> None:
+    program = random_logic(3)
+    routed = route(program.compile(), HighsDriver(), Options())
+    assert routed.outcome.x is not None
+    assert {x.shape for x in (routed.outcome.x, *routed.outcome.points)} == {(6,)}

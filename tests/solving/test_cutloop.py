@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from oamip.options import Options, Progress
-from oamip.program import LogSumExp, Program, StandardForm, SumSquares, constant
+from oamip.program import LogSumExp, Program, StandardForm, SumSquares, concatenate, constant
 from oamip.solving import Refined, master, solve, solve_with_cuts
 from oamip.solving.drivers.highs import HighsDriver
 from oamip.solving.outcome import Outcome
@@ -291,3 +291,33 @@ def test_what_is_unbounded_is_called_so() -> None:
     program.minimize(t.sum() - 2 * x.sum())
     solution = solve(program)
     assert (solution.reason, solution.held) == ("unbounded", "none")
+
+
+def test_a_bound_variable_that_rows_hold_up_is_not_lowered() -> None:
+    program = Program()
+    x, t, s = program.variables("x", 2, -1, 1), program.variables("t", 1), program.variables("s", 1, 0, 1)
+    program.epigraph("soft", LogSumExp(), x.reshape(1, 2), t)
+    program.add("held", t - s >= 4)
+    program.minimize(t.sum() + x.sum())
+    solution = solve(program)
+    assert solution.held == "proven"
+    assert solution.objective == pytest.approx(2.0)
+
+
+def test_a_column_that_loosens_one_row_and_tightens_another_carries_neither() -> None:
+    program = Program()
+    x, t = program.variables("x", (2, 1), -2, 2), program.variables("t", 1, -9, 9)
+    program.epigraph("square", SumSquares(), x, concatenate([t + 3, 3 - t]))
+    program.maximize(x.sum() + 0.5 * t.sum())
+    solution = solve(program)
+    conic = solve(program, backend="cvxpy", solver="clarabel", route="native")
+    assert solution.held == "proven"
+    assert solution.objective == pytest.approx(conic.objective, rel=1e-5)
+
+
+@pytest.mark.parametrize("excess", [0.5, -0.5])
+def test_a_program_without_variables_is_decided_by_its_constants(excess: float) -> None:
+    program = Program()
+    program.add("fixed", constant(np.array([excess])) <= 0)
+    solution = solve(program)
+    assert solution.reason == ("infeasible" if excess > 0 else "optimal")

@@ -11,7 +11,7 @@ import pytest
 
 from oamip.errors import InputError
 from oamip.options import Options
-from oamip.program import Program
+from oamip.program import Program, SumSquares
 from oamip.solving import solve
 from oamip.solving.drivers.highs import HighsDriver
 from oamip.testing.liars import Liar
@@ -59,3 +59,32 @@ def test_the_gap_that_stops_is_the_gap_that_is_told(program: Program) -> None:
     solution = solve(program, Options(gap_relative=0.101), solver=short)
     assert solution.gap == pytest.approx(0.1)
     assert (solution.reason, solution.held) == ("gap_limit", "proven")
+
+
+def test_bounds_that_are_huge_on_one_side_lose_no_rows() -> None:
+    program = Program()
+    x = program.variables("x", 1, -3, 1e20)
+    program.restrict("least", x >= -1)
+    program.minimize(x.sum())
+    assert solve(program).objective == -1.0
+
+
+def test_infeasible_is_told_where_the_second_solver_cannot_be_asked() -> None:
+    pytest.importorskip("pyscipopt")
+    program = Program()
+    on, x = program.variables("on", 1, domain="binary"), program.variables("x", 1)
+    program.indicator("far", on, x >= 1)
+    program.add("never", on >= 2)
+    program.minimize(x.sum() + on.sum())
+    solution = solve(program, solver="scip")
+    assert (solution.reason, solution.held) == ("infeasible", "none")
+    assert "highs could not be asked" in solution.warnings[-1]
+
+
+def test_a_start_that_tangents_cannot_take_is_a_warning(program: Program) -> None:
+    cost = program.variables("cost", 1)
+    program.epigraph("square", SumSquares(), program.blocks["x"].reshape(1, 3), cost)
+    program.minimize(cost.sum() - program.blocks["x"].sum())
+    solution = solve(program, Options(start=np.array([1.0, np.nan, 0.0, 9.0])))
+    assert solution.held == "proven"
+    assert any(text.startswith("option start") for text in solution.warnings)

@@ -37,6 +37,8 @@ def _settings(options: Options) -> dict[str, object]:
     settings: dict[str, object] = {
         # By default CBC prunes whatever is not better by 1e-5, and calls that optimal however small the objective is.
         "increment": SMALLEST,  # before the gap, which it overwrites
+        # With its preprocessing CBC 2.10.3 calls wrong points of small programs optimal, and bounded ones unbounded.
+        "preprocess": "off",
         "allow": options.gap_absolute,
         "ratio": options.gap_relative,
         "primalTolerance": feasibility,

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oamip.options import Options
-from oamip.program import StandardForm, check
+from oamip.program import StandardForm
 from oamip.solution import Reason
 from oamip.solving.drivers.cbc.call import Called, call
 from oamip.solving.drivers.cbc.command import raised
@@ -20,7 +20,10 @@ from oamip.solving.outcome import Outcome, no_bound
 
 __all__ = ["run"]
 
-PREPROCESS = "preprocess"  # CBC's own option
+PREPROCESS = (
+    "preprocess"  # an option of CBC's own, off unless it crashes without, as it does on some unbounded programs
+)
+CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGFPE)
 TAIL = 3  # last lines of the log that go into a warning
 
 
@@ -34,33 +37,30 @@ def run(form: StandardForm, options: Options) -> Outcome:
     began = time.perf_counter()
     if _crossed(form):
         return Outcome("infeasible", None, no_bound(form))
-    told, log = call(form, options), ""
-    notes: tuple[str, ...] = ()
-    if _spoilt(form, told) and PREPROCESS not in options.raw:
-        left = max(0.0, options.time_limit - (time.perf_counter() - began))
-        log, notes = told.log, ("CBC's preprocessing changed the point that it had found: it was solved again without",)
-        told = call(form, options.with_(time_limit=left, raw={**options.raw, PREPROCESS: "off"}))
+    told = _called(form, options)
     reason = _reason(told)
-    log += told.log
+    log = told.log
     undecided = reason in ("infeasible", "unbounded") and _ambiguous(told)
     if undecided:
         left = max(0.0, options.time_limit - (time.perf_counter() - began))
         quiet = options.with_(time_limit=left, progress=None, stop_at_objective=None, stop_at_bound=None, start=None)
-        again = call(replace(form, cost=np.zeros_like(form.cost), constant=0.0), quiet)
+        again = _called(replace(form, cost=np.zeros_like(form.cost), constant=0.0), quiet)
         reason, log = _reason(again), log + again.log
         reason = "unbounded" if reason == "optimal" else reason
         told = replace(again, point=None)
     outcome = _outcome(form, told, reason, options)
     bound = no_bound(form) if undecided else outcome.bound  # that of the second solve is one of another objective
-    spent, warnings = time.perf_counter() - began, (*notes, *outcome.warnings)
-    return replace(outcome, bound=bound, seconds=spent, nodes=nodes(log), log=log, warnings=warnings)
+    return replace(outcome, bound=bound, seconds=time.perf_counter() - began, nodes=nodes(log), log=log)
 
 
-def _spoilt(form: StandardForm, told: Called) -> bool:
-    """Whether what CBC found in the preprocessed program is not what it gives for the program itself."""
-    if "Postprocessing changed objective" in told.log:
-        return True
-    return told.status == "Optimal" and told.point is not None and not check(form, told.point.x).accepted
+def _called(form: StandardForm, options: Options) -> Called:
+    """One call; a second one with preprocessing where CBC crashes without."""
+    began = time.perf_counter()
+    told = call(form, options)
+    if -told.exit not in CRASHES or PREPROCESS in options.raw:
+        return told
+    left = max(0.0, options.time_limit - (time.perf_counter() - began))
+    return call(form, options.with_(time_limit=left, raw={**options.raw, PREPROCESS: "on"}))
 
 
 def _crossed(form: StandardForm) -> bool:
