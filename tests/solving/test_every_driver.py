@@ -509,7 +509,7 @@ def test_duals_of_rows_with_one_entry_or_none(driver: Driver, seed: int) -> None
 @pytest.mark.parametrize("seed", range(3))
 def test_hot_equals_cold_through_random_changes(driver: Driver, seed: int, integer: bool) -> None:
     form, rng, optima = random_program(seed, integer=integer).compile(), np.random.default_rng(seed), 0
-    with driver.open(form, Options()) as hot, Session(form, Options()) as account:
+    with driver.open(form, Options(time_limit=20)) as hot, Session(form, Options()) as account:
         for change, arguments in random_changes(rng, form, 14):
             for session in (hot, account):
                 getattr(session, change)(*arguments)
@@ -692,7 +692,7 @@ def test_native_atoms_mean_what_bridges_and_cuts_mean(driver: Driver, atoms: str
 @native_atoms("indicator", "sos1", "sum_squares", "perspective of switches", "log_sum_exp")
 def test_hot_equals_cold_with_atoms(driver: Driver, atoms: str) -> None:
     form, rng, optima = ATOMS[atoms](0).compile(), np.random.default_rng(59), 0
-    with driver.open(form, Options()) as hot, Session(form, Options()) as account:
+    with driver.open(form, Options(time_limit=20)) as hot, Session(form, Options()) as account:
         for change, arguments in random_changes(rng, form, 7):
             if change == "set_objective" and form.epigraphs:
                 arguments = (np.where(form.cost == 0, arguments[0], form.cost), arguments[1])  # or it is unbounded
