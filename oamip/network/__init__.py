@@ -24,6 +24,7 @@ from oamip.network.maps import (
 )
 from oamip.network.network import Network, Values, pullback
 from oamip.network.nodes import Affine, Input, Layer, Max, Node, ReLU
+from oamip.network.rewrites import simplify
 from oamip.network.search import find_groups
 from oamip.network.shrink import shrink
 
@@ -59,4 +60,5 @@ __all__ = [
     "identity",
     "pullback",
     "shrink",
+    "simplify",
 ]

@@ -211,6 +211,12 @@ class Network:
         groups = find_groups(self)
         return shrink(groups, decision.flat(groups))
 
+    def simplify(self) -> Network:
+        """An equal network with fewer nodes and entries; see `oamip.network.rewrites`."""
+        from oamip.network.rewrites import simplify
+
+        return simplify(self)
+
 
 def max_candidates(node: Max, before: Array) -> Array:
     """The candidates (n, outputs, k) of a max node; absent ones are −inf."""
