@@ -8,7 +8,7 @@ c = 0; no bias of a layer can say that, so such a unit stays.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -26,27 +26,56 @@ from oamip.network.rewrites.unread import drop_unread
 from oamip.network.search import find_groups
 from oamip.network.shrink import shrink
 
-__all__ = ["drop_silent_units"]
+__all__ = ["Silent", "drop_silent_units", "silent_units"]
 
 Array: TypeAlias = NDArray[np.float64]
 Mask: TypeAlias = NDArray[np.bool_]
 
 _ROUNDING = 1e-12
+"""Relative difference up to which what a unit adds to the positions of a channel is one number."""
 
 
 def drop_silent_units(network: Network) -> Network:
     """Remove all constant and unread units, but never the last one of a group."""
     network = drop_unread(network)  # so that what is rebuilt below has the nodes that the groups know
     groups = find_groups(network)
-    known = ranges(network)
+    silent = silent_units(groups)
+    if silent.keep.all():
+        return network
+    sketch = Sketch(network)
+    for name, added in silent.added.items():
+        node = network[name]
+        assert isinstance(node, Affine)
+        layer = None if node.layer is None else replace(node.layer, bias=True)
+        sketch.put(replace(node, bias=node.bias + added, layer=layer), sketch.edges[name])
+    return shrink(replace(groups, network=sketch.network()), silent.keep)
+
+
+@dataclass(frozen=True, eq=False)
+class Silent:
+    """Units that can go without a change, and what must be said in their place.
+
+    Args:
+        keep: one bool per unit, False for those that can go.
+        added: node name to what its bias gains, where it does; in a layer one number per channel.
+    """
+
+    keep: Mask
+    added: Mapping[str, Array]
+
+
+def silent_units(groups: Groups) -> Silent:
+    """Find the units that are constant wherever a layer reads them, and those that none reads; one of each group stays.
+
+    Constant is what the structure says (`oamip.network.ranges`), for inputs of any size.
+    """
+    known = ranges(groups.network)
     keep = _speaking(groups, known)
     for unit in np.flatnonzero(~keep):
         keep[unit] = not _foldable(groups, known, int(unit))
     for group in groups.groups:
         keep[group.start] |= not keep[group.slice].any()
-    if keep.all():
-        return network
-    return shrink(replace(groups, network=_with_constants(groups, known, keep)), keep)
+    return Silent(keep, {} if keep.all() else _added(groups, known, keep))
 
 
 def _speaking(groups: Groups, known: Mapping[str, Range]) -> Mask:
@@ -84,25 +113,23 @@ def _entries(ends: Range, chosen: Mask) -> Array:
     return np.where(chosen.reshape(low.shape) & (low == high), low, 0.0)[None]
 
 
-def _with_constants(groups: Groups, known: Mapping[str, Range], keep: Mask) -> Network:
-    """The network in which the units that go may as well be zero: the layers have what they add in their biases."""
-    network, sketch = groups.network, Sketch(groups.network)
-    gone = np.append(~keep, (False, False))
+def _added(groups: Groups, known: Mapping[str, Range], keep: Mask) -> dict[str, Array]:
+    network, gone = groups.network, np.append(~keep, (False, False))
+    gains = {}
     for node in _mixing(network):
-        bias = node.bias
+        added = np.zeros(node.shape)
         for source, map_ in network.edges(node.name):
-            bias = bias + map_.apply(_entries(known[source], gone[groups.labels[source]]))[0]
-        if (bias != node.bias).any():
-            sketch.put(_rebiased(node, bias, network), sketch.edges[node.name])
-    return sketch.network()
+            added = added + map_.apply(_entries(known[source], gone[groups.labels[source]]))[0]
+        if added.any():
+            gains[node.name] = added if node.layer is None else _evened(added, network, node)
+    return gains
 
 
-def _rebiased(node: Affine, bias: Array, network: Network) -> Affine:
-    if node.layer is None:
-        return replace(node, bias=bias)
+def _evened(added: Array, network: Network, node: Affine) -> Array:
+    """The same number at all positions of a channel, to the last bit."""
     ((_, map_),) = network.edges(node.name)
     assert isinstance(map_, Weighted)
     slots: Labels = output_slots(map_)
     numbers = np.zeros(int(slots.max()) + 1)
-    numbers[slots] = bias.ravel()
-    return replace(node, bias=numbers[slots].reshape(bias.shape), layer=replace(node.layer, bias=True))
+    numbers[slots] = added.ravel()
+    return numbers[slots].reshape(added.shape)
