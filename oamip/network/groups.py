@@ -20,7 +20,7 @@ from oamip.network.labels import FIXED, Labels, carries
 from oamip.network.network import Edit, Network
 from oamip.network.nodes import Affine, Input, Max, ReLU
 
-__all__ = ["Channel", "Group", "Groups"]
+__all__ = ["Channel", "Group", "Groups", "without_units"]
 
 
 class Channel(NamedTuple):
@@ -155,6 +155,12 @@ class Groups:
         """Whether the entries of a node may read entries of several units."""
         node = self.network[name]
         return isinstance(node, Affine) and not all(carries(map_) for _, map_ in self.network.edges(name))
+
+
+def without_units(network: Network) -> Groups:
+    """Groups in which nothing can be removed."""
+    fixed = {name: np.full(int(np.prod(network[name].shape)), FIXED) for name in network.order}
+    return Groups(network, (), fixed, {})
 
 
 @dataclass(frozen=True)

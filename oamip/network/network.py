@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
 from collections.abc import Callable, Mapping
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 
 import networkx as nx
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from oamip.errors import InputError
+from oamip.errors import InputError, MissingDependency
 from oamip.network.maps import LinearMap, Sum
 from oamip.network.nodes import Affine, Input, Max, Node, ReLU
 
 if TYPE_CHECKING:
+    from oamip.network.drawing import Picture
     from oamip.network.groups import Groups
+    from oamip.network.summary import Stable
 
 __all__ = ["Choice", "Network", "Values"]
 
@@ -128,16 +132,6 @@ class Network:
             raise InputError(f"the network has {len(self.outputs)} outputs; this needs exactly one")
         return self[self.outputs[0]]
 
-    def summary(self) -> str:
-        """A table of the nodes: name, kind, shape, where it comes from."""
-        rows = [("node", "kind", "shape", "source")]
-        rows += [
-            (node.name, type(node).__name__, "×".join(map(str, node.shape)), node.module)
-            for node in map(self.__getitem__, self.order)
-        ]
-        widths = [max(len(row[i]) for row in rows) for i in range(4)]
-        return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows)
-
     # ── evaluating ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def evaluate(self, x: ArrayLike | Mapping[str, ArrayLike], edit: Mapping[str, Edit] | None = None) -> Values:
@@ -194,9 +188,28 @@ class Network:
             return largest.reshape(len(before), *node.shape)
         raise InputError(f"node '{node.name}' has the unknown kind {type(node).__name__}")
 
-    # ── making another one ─────────────────────────────────────────────────────────────────────────────────────────
+    # ── showing, and making another one ────────────────────────────────────────────────────────────────────────────
 
     # What works on whole networks has its own files above this one, which are therefore imported when they are needed.
+
+    def summary(self, bounds: Stable | None = None) -> str:
+        """A table of the nodes with kinds, shapes, maps, parameters and, given bounds, stable ReLUs."""
+        from oamip.network.summary import summary
+
+        return summary(self, bounds)
+
+    def draw(self, path: Path | str | None = None, bounds: Stable | None = None) -> Picture:
+        """A picture of the graph, written to ``path`` if one is given; see `oamip.network.drawing`.
+
+        Raises:
+            MissingDependency: matplotlib is not installed.
+            InputError: the path does not end in .svg, .png or .pdf.
+        """
+        if importlib.util.find_spec("matplotlib") is None:
+            raise MissingDependency("matplotlib", "drawing a network", "plot")
+        from oamip.network.drawing import draw
+
+        return draw(self, path, bounds)
 
     def shrink(self, decision: Choice) -> Network:
         """The network without the units that a decision removes; see `oamip.network.shrink`.

@@ -15,13 +15,14 @@ What cannot be read is refused by name, with its place and what to write instead
     >>> _ = torch.manual_seed(0)
     >>> net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(8, 3))
     >>> print(read(net, torch.zeros(1, 1, 6, 6)).summary())
-    node   kind    shape  source
-    input  Input   1×6×6  input
-    n0     Affine  2×4×4  0
-    n1     ReLU    2×4×4  1
-    n2     Max     2×2×2  2
-    n3     Affine  8      3
-    n4     Affine  3      4
+    node   kind    shape  map          parameters  non-zeros  source
+    input  Input   1×6×6                                      input
+    n0     Affine  2×4×4  Convolution          20        288  0
+    n1     ReLU    2×4×4                                      1
+    n2     Max     2×2×2                                      2
+    n3     Affine  8      Selection                        8  3
+    n4     Affine  3      Dense                27         24  4
+    total: 6 nodes, 47 parameters, 320 non-zeros, 32 ReLUs, 8 maxima
 
 The files: `tracing` records the calls; `walk` goes through them and looks each one up in `operators`, whose rules live
 in `layers`, `activations`, `pooling`, `shapes`, `slicing`, `arithmetic` and `scores`; a rule writes nodes into the

@@ -49,7 +49,7 @@ def test_constant_and_unread_units_go_without_a_change(bias: bool) -> None:
 
 
 def test_a_mask_forgets_the_constant_and_a_refit_finds_it_again() -> None:
-    """`remove` reproduces the mask, on purpose: the decision says zero. The refit, on by default, moves the constant."""
+    """`remove` reproduces the mask, since the decision says zero. The refit, on by default, moves the constant."""
     module, x = _mlp(), torch.randn(60, 4)
     groups = find_groups(read(module, x[:2]))
     decision = Decision({"0": np.array([True, False, False, True, False, True])})

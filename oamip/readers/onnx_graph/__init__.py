@@ -18,10 +18,11 @@
     ...     onnx.save(model, f"{folder}/net.onnx")
     ...     network = read_onnx(f"{folder}/net.onnx")
     >>> print(network.summary())
-    node  kind    shape  source
-    x     Input   3      x
-    fc    Affine  2      fc
-    relu  ReLU    2      relu
+    node  kind    shape  map    parameters  non-zeros  source
+    x     Input   3                                    x
+    fc    Affine  2      Dense           8          5  fc
+    relu  ReLU    2                                    relu
+    total: 3 nodes, 8 parameters, 5 non-zeros, 2 ReLUs, 0 maxima
 
 The files: `file` parses the bytes, `tensors` decodes weights, `graph` puts the nodes in order and completes them from
 the schema of their opset; `walk` goes through them and looks each one up in `operators`, whose rules live in `layers`,
