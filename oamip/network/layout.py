@@ -111,7 +111,7 @@ class _Column:
             chain = [source, *turns, target]
             self.chains[source, target] = chain
             for upper, lower in pairwise(chain):
-                weight = 1.0 if turns and (upper is source or lower is target) else _STRAIGHT
+                weight = _STRAIGHT if not turns else 1.0 if upper is source or lower is target else 6.0
                 self.near[upper].append((lower, weight))
                 self.near[lower].append((upper, weight))
         self.layers: list[list[object]] = [[] for _ in range(max(self.layer.values()) + 1)]

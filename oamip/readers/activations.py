@@ -132,12 +132,12 @@ def threshold(draft: Draft, x: Signal, threshold: float, value: float) -> Signal
     return piecewise.clamp(draft, x, low=threshold)
 
 
-def maximum(draft: Draft, x: Any, other: Any) -> Signal:
+def maximum(draft: Draft, x: Any, other: Any = None, **_axis: Any) -> Signal:
     """``maximum(a, b)`` and ``max(a, b)``; either may be a constant."""
     return _extreme(draft, x, other, piecewise.maximum, "min")
 
 
-def minimum(draft: Draft, x: Any, other: Any) -> Signal:
+def minimum(draft: Draft, x: Any, other: Any = None, **_axis: Any) -> Signal:
     """``minimum(a, b)`` and ``min(a, b)``; either may be a constant."""
     return _extreme(draft, x, other, piecewise.minimum, "max")
 

@@ -19,6 +19,7 @@ from typing import IO, Any
 import torch
 
 from oamip.errors import UnsupportedOperator
+from oamip.readers.refusals import remedy
 
 __all__ = ["EVALUATE", "Call", "Malformed", "Program", "Ref", "read_archive"]
 
@@ -204,7 +205,8 @@ def _argument(argument: dict[str, Any], target: str) -> Any:
         return _symbolic(content)
     if kind == "as_sym_ints":
         return [_symbolic(item) for item in content]
-    raise UnsupportedOperator(target, "forward", f"it takes an argument of kind {kind}, which has no rule here")
+    unknown = f"it takes an argument of kind {kind}, which has no rule here"
+    raise UnsupportedOperator(target, "forward", remedy(target.split(".")[1], unknown) if "." in target else unknown)
 
 
 def _symbolic(item: dict[str, Any]) -> Any:

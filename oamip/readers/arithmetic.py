@@ -133,22 +133,37 @@ def _spread(draft: Draft, x: Signal, factor: float, shape: Shape) -> list[tuple[
 
 def concat(draft: Draft, tensors: Sequence[Any], dim: int = 0) -> Signal:
     """``torch.cat`` along any axis but the batch."""
-    if not all(isinstance(part, Signal) for part in tensors):
-        draft.refuse("one of its parts is a constant; only tensors that depend on the input are joined")
-    axis = axis_of(draft, tensors[0], dim)
+    first = next(part for part in tensors if isinstance(part, Signal))
+    axis = axis_of(draft, first, dim)
     if axis == 0:
         draft.refuse("it joins along the batch axis, which mixes samples; use dim=1 or higher")
-    widths = [part.shape[axis - 1] for part in tensors]
-    shape = list(tensors[0].shape)
+    parts = [part if isinstance(part, Signal) else _joined_constant(draft, part) for part in tensors]
+    widths = [part.shape[axis - 1] for part in parts]
+    shape = list(first.shape)
     shape[axis - 1] = sum(widths)
-    edges, start = [], 0
-    for part, width in zip(tensors, widths, strict=True):
-        index = np.full(shape, -1, dtype=np.intp)
+    edges, start, bias = [], 0, np.zeros(shape)
+    for part, width in zip(parts, widths, strict=True):
         place = (slice(None),) * (axis - 1) + (slice(start, start + width),)
-        index[place] = np.arange(math.prod(part.shape)).reshape(part.shape)
-        edges.append((part, Selection(index, part.shape)))
+        if isinstance(part, Signal):
+            index = np.full(shape, -1, dtype=np.intp)
+            index[place] = np.arange(math.prod(part.shape)).reshape(part.shape)
+            edges.append((part, Selection(index, part.shape)))
+        else:
+            bias[place] = part
         start += width
-    return draft.affine(tuple(shape), *edges)
+    if len(edges) == len(parts):
+        return draft.affine(tuple(shape), *edges)
+    rigid = f"{draft.operator} at '{draft.place}' joins a constant, whose entries are counted in the source"
+    return draft.affine(tuple(shape), *edges, bias=bias, rigid=rigid, along=())
+
+
+def _joined_constant(draft: Draft, constant: Any) -> Array:
+    """A constant part of a concatenation, without batch axis."""
+    array = draft.numbers(constant)
+    if array.shape[0] not in (1, BATCH) or (array != array[:1]).any():
+        draft.refuse("the constant differs from sample to sample, or fixes the batch; make it with x.new_zeros(…)")
+    one: Array = array[0]
+    return one
 
 
 def mean(draft: Draft, x: Signal, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Signal:

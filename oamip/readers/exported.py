@@ -10,8 +10,11 @@ The result is then compared, on random input, with the archive's own calls run o
 from __future__ import annotations
 
 import io
+import logging
 import math
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +27,7 @@ from oamip.readers.aten import RULES as _RULES
 from oamip.readers.builder import Builder
 from oamip.readers.draft import BATCH
 from oamip.readers.names import legal
+from oamip.readers.refusals import remedy
 
 __all__ = ["exported_module", "load_exported"]
 
@@ -72,11 +76,24 @@ def exported_module(module: nn.Module, examples: tuple[torch.Tensor, ...]) -> fx
     # A batch size like no other size, so that a shape that fixes it can be told from one that does not.
     inputs = tuple(x[:1].expand(BATCH, *x.shape[1:]).clone() for x in examples)
     file = io.BytesIO()
-    with warnings.catch_warnings(), torch.no_grad():
+    with warnings.catch_warnings(), _silence(), torch.no_grad():
         warnings.simplefilter("ignore")  # torch tells about its own future
         free = tuple({0: torch.export.Dim.AUTO} for _ in inputs)
         torch.export.save(torch.export.export(module, inputs, dynamic_shapes=free), file)
     return _build(read_archive(file))
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Keep torch.export from telling at length what comes as one error."""
+    logger = logging.getLogger("torch.fx.experimental.symbolic_shapes")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        with redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 def _build(program: Program) -> fx.GraphModule:
@@ -86,7 +103,7 @@ def _build(program: Program) -> fx.GraphModule:
     for call in program.calls:
         rule = _RULES.get(call.operator)
         if rule is None:
-            raise call.unsupported("replace it by an operator that has a rule in oamip.readers.aten")
+            raise call.unsupported(remedy(call.operator.split(".")[1]))
         made = rule(builder, call)
         if made is not None:
             builder.values[call.outputs[0]] = made

@@ -23,6 +23,7 @@ __all__ = [
     "layer_of",
     "linear",
     "linear_module",
+    "matmul",
 ]
 
 
@@ -35,6 +36,15 @@ def linear_module(draft: Draft, module: nn.Linear, x: Signal) -> Signal:
     """`torch.nn.Linear`."""
     layer, rigid = layer_of(draft, module, "linear")
     return _linear(draft, x, draft.numbers(module.weight), module.bias, layer, rigid)
+
+
+def matmul(draft: Draft, x: Any, other: Any) -> Signal:
+    """``x @ other`` with a constant matrix: no layer, so its channels stay."""
+    if isinstance(x, Signal) and isinstance(other, Signal):
+        draft.refuse("it multiplies tensors that depend on the input, which is not piecewise linear")
+    if not isinstance(x, Signal) or other.ndim != 2:
+        draft.refuse("it multiplies by a constant in a form that is not read; write x @ matrix, or use nn.Linear")
+    return linear(draft, x, other.t())
 
 
 def _linear(draft: Draft, x: Signal, weight: Array, bias: Any, layer: Layer | None, rigid: str) -> Signal:

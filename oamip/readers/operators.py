@@ -43,6 +43,7 @@ from oamip.readers.layers import (
     conv_transpose_module,
     linear,
     linear_module,
+    matmul,
 )
 from oamip.readers.pooling import adaptive_avg_pool, adaptive_max_pool, arguments_of, avg_pool, max_pool
 from oamip.readers.scores import score, score_module
@@ -87,6 +88,22 @@ def _clamp_max(draft: Draft, x: Signal, max: Any) -> Signal:  # noqa: A002  # to
     return clamp(draft, x, max=max)
 
 
+def _unflatten_module(draft: Draft, module: nn.Unflatten, x: Signal) -> Any:
+    return by_number(torch.Tensor.unflatten)(draft, x, module.dim, module.unflattened_size)
+
+
+def _rsub(draft: Draft, x: Signal, other: Any, *, alpha: float = 1) -> Signal:
+    return subtract(draft, other, x, alpha=alpha)
+
+
+def _zeros(draft: Draft, x: Signal, *sizes: Any, **_options: Any) -> torch.Tensor:
+    """Zeros in the shape of the tensor, or in a shape that is given beside it."""
+    given = sizes[0] if len(sizes) == 1 and isinstance(sizes[0], tuple | list) else sizes
+    if any(not isinstance(number, int) for number in given):
+        draft.refuse("its sizes are no plain numbers; write x.new_zeros(x.size(0), …)")
+    return torch.zeros(given or x.size, dtype=torch.float64)
+
+
 def _pad_module(draft: Draft, module: nn.Module, x: Signal) -> Signal:
     """The padding modules, whose class tells the mode."""
     kind = next(parent.__name__ for parent in type(module).__mro__ if parent in MODULES)
@@ -101,7 +118,7 @@ _AVERAGE = "kernel_size stride padding ceil_mode count_include_pad"
 
 _BY_NUMBER: tuple[Callable[..., Any], ...] = (
     *(torch.chunk, torch.split, torch.tensor_split, torch.unbind, torch.narrow, torch.select, torch.index_select),
-    *(torch.flip, torch.roll, torch.tile, torch.repeat_interleave, torch.movedim, torch.swapaxes),
+    *(torch.flip, torch.roll, torch.tile, torch.repeat_interleave, torch.movedim, torch.swapaxes, torch.swapdims),
     *(functional.pixel_shuffle, functional.pixel_unshuffle, functional.channel_shuffle, functional.unfold),
 )
 """Functions that only move the entries of their first argument; the methods of these names do the same."""
@@ -132,6 +149,7 @@ MODULES: dict[type[nn.Module], Rule] = {
     nn.AdaptiveMaxPool1d: arguments_of(adaptive_max_pool, "output_size return_indices"),
     nn.AdaptiveMaxPool2d: arguments_of(adaptive_max_pool, "output_size return_indices"),
     nn.Flatten: arguments_of(flatten, "start_dim end_dim"),
+    nn.Unflatten: _unflatten_module,
     nn.PixelShuffle: arguments_of(by_number(functional.pixel_shuffle), "upscale_factor"),
     nn.PixelUnshuffle: arguments_of(by_number(functional.pixel_unshuffle), "downscale_factor"),
     nn.Upsample: arguments_of(interpolate, "size scale_factor mode"),
@@ -177,6 +195,9 @@ FUNCTIONS: dict[Callable[..., Any], Rule] = {
     **dict.fromkeys((operator.sub, torch.sub, torch.subtract), subtract),
     **dict.fromkeys((operator.mul, torch.mul, torch.multiply), multiply),
     **dict.fromkeys((operator.truediv, torch.div, torch.divide, torch.true_divide), divide),
+    **dict.fromkeys((operator.matmul, torch.matmul), matmul),
+    torch.rsub: _rsub,
+    torch.zeros_like: _zeros,
     **dict.fromkeys((operator.neg, torch.neg, torch.negative), negate),
     operator.iadd: in_place(add),
     operator.isub: in_place(subtract),
@@ -201,7 +222,7 @@ FUNCTIONS: dict[Callable[..., Any], Rule] = {
 
 _MOVING_METHODS = (
     *("chunk", "split", "tensor_split", "unbind", "narrow", "select", "index_select"),
-    *("flip", "roll", "tile", "repeat", "repeat_interleave", "movedim", "swapaxes"),
+    *("flip", "roll", "tile", "repeat", "repeat_interleave", "movedim", "swapaxes", "swapdims", "unflatten"),
 )
 
 METHODS: dict[str, Rule] = {
@@ -220,6 +241,8 @@ METHODS: dict[str, Rule] = {
     "mul": multiply,
     "div": divide,
     "neg": negate,
+    "matmul": matmul,
+    "new_zeros": _zeros,
     "mean": mean,
     "sum": total,
     "flatten": flatten,

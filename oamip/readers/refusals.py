@@ -22,8 +22,12 @@ _REMEDIES = {
     "square reciprocal sin cos erf norm tanhshrink",
     _JUMP: "hardshrink sign round floor ceil heaviside where",
     _SCORES: "softmin softmax2d argmax topk sort median",
-    _SAMPLE: "layernorm groupnorm instancenorm1d instancenorm2d rmsnorm localresponsenorm normalize std var",
+    _SAMPLE: "layernorm groupnorm instancenorm instancenorm1d instancenorm2d rmsnorm localresponsenorm "
+    "normalize std var",
     _PRODUCT: "matmul bmm mm einsum bilinear scaleddotproductattention",
+    "comparisons jump; write relu, leaky_relu, clamp or maximum": "gt lt ge le eq ne greater less greaterequal "
+    "lessequal equal notequal",
+    "make it from a tensor that depends on the input, as x.new_zeros(…), or use functional.pad": "zeros ones full",
     _WRITE: "setitem copy maskedfill indexfill scatter",
     _SEQUENCE: "rnn lstm gru multiheadattention transformer transformerencoder transformerencoderlayer embedding",
     _PRECISION: "float half bfloat16 int long bool to type",
@@ -33,7 +37,7 @@ _REMEDIES = {
 _BY_NAME = {name: text for text, names in _REMEDIES.items() for name in names.split()}
 
 
-def remedy(operator: str) -> str:
+def remedy(operator: str, default: str = _DEFAULT) -> str:
     """The way out for an operator without a rule.
 
     Example:
@@ -42,4 +46,4 @@ def remedy(operator: str) -> str:
         >>> remedy("argmax")
         'it is not piecewise linear; let forward return the logits and apply it outside'
     """
-    return _BY_NAME.get(operator.lower().replace("_", ""), _DEFAULT)
+    return _BY_NAME.get(operator.lower().replace("_", ""), default)

@@ -100,6 +100,12 @@ def test_any_index(parts, ellipsis):
         lambda x: x[: x.size(0)][:, : x.shape[1] // 2],
         lambda x: x.sum((2, 3)),
         lambda x: x.amax(-1) - x.amin((2, 3), keepdim=True).squeeze(3),
+        lambda x: x.unflatten(1, (2, -1)).swapdims(2, 3),
+        lambda x: torch.rsub(x, 1.5, alpha=2) + (1 - x),
+        lambda x: torch.cat([x.new_zeros(x.size(0), 2, 5, 6), x, torch.zeros_like(x)], 1),
+        lambda x: torch.cat([x, x.new_zeros((x.shape[0], 4, 5, 1))], -1),
+        lambda x: torch.cat([x.new_zeros(x.size(0), 1, 5, 6) + 3.0, x], 1),
+        lambda x: x @ torch.arange(12.0, dtype=torch.float64).reshape(6, 2),
     ],
 )
 def test_moves_of_any_kind(function):
@@ -127,6 +133,7 @@ def test_constant_padding(sides, value):
         nn.ReplicationPad2d(2),
         nn.CircularPad2d((0, 1, 2, 0)),
         nn.Upsample(size=(7, 9)),
+        nn.Unflatten(1, (2, 2)),
         nn.PixelShuffle(2),
         nn.PixelUnshuffle(1),
     ],
@@ -238,6 +245,27 @@ def test_channels_go_through_a_padded_shortcut_and_the_padding_stays():
     assert (small.first.out_channels, small.second.out_channels, small.head.in_features) == (2, 6, 6)
 
 
+@pytest.mark.parametrize("before", [0, 1])
+def test_channels_go_through_a_shortcut_joined_with_zeros_and_the_zeros_stay(before):
+    """Option A as a concatenation: the joined zeros are counted in the source, so the channels over them stay."""
+
+    def forward(module, x):
+        x = module.first(x).relu()
+        zeros = [x.new_zeros(x.size(0), 2 - before, 4, 4)] * (1 + before)
+        out = module.second(module.inner(x).relu()) + torch.cat([*zeros[:before], x, zeros[0]], 1)
+        return module.head(out.relu().mean((2, 3)))
+
+    torch.manual_seed(0)
+    layers = {"first": nn.Conv2d(1, 4, 3), "inner": nn.Conv2d(4, 5, 1), "second": nn.Conv2d(5, 6, 1)}
+    module = Calls(forward, **layers, head=nn.Linear(6, 3))
+    x = torch.randn(2, 1, 6, 6)
+    groups = find_groups(read(module, x))
+    assert [tuple(channel) for channel in groups["first"].units[1]] == [("first", 1), ("second", 1 + before)]
+    assert (groups["first"].size, groups["inner"].size, "second" in groups.frozen) == (4, 5, True)
+    small = remove(module, x, groups, Decision({"first": np.array([False, True, False, True])}))
+    assert (small.first.out_channels, small.second.out_channels, small.head.in_features) == (2, 4, 4)
+
+
 # ── what is refused ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -257,6 +285,10 @@ def test_channels_go_through_a_padded_shortcut_and_the_padding_stays():
         (lambda x: x.expand(2, 2, 4, 5, 6), "expand", "adds axes"),
         (lambda x: torch.max(x, 1)[0], "max", "amax or amin"),
         (lambda x: x.amax(), "amax", "samples of the batch"),
+        (lambda x: x.max(dim=1).values, "max", "amax or amin"),
+        (lambda x: torch.where(x > 0, x, 0.1 * x), "gt", "leaky_relu"),
+        (lambda x: torch.ones(5, 5, dtype=torch.float64) @ x, "matmul", "x @ matrix"),
+        (lambda x: torch.cat([x, torch.zeros(2, 3, 5, 6)], 1), "cat", "fixes the batch"),
     ],
 )
 def test_what_mixes_samples_is_refused(function, operator, remedy):
