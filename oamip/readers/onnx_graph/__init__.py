@@ -39,7 +39,7 @@ import importlib.util
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from oamip.errors import MissingDependency
+from oamip.errors import InputError, MissingDependency
 from oamip.network import Network
 
 __all__ = ["read_onnx"]
@@ -67,6 +67,11 @@ def read_onnx(path: Path | str, *, shapes: Mapping[str, Sequence[int]] | None = 
     """
     if importlib.util.find_spec("onnx") is None:
         raise MissingDependency("onnx", "reading ONNX files", "onnx")
+    from oamip.readers.onnx_graph.draft import printable
     from oamip.readers.onnx_graph.reader import read_file
 
-    return read_file(Path(path), shapes or {})
+    try:
+        return read_file(Path(path), shapes or {})
+    except InputError as error:
+        error.args = (printable(str(error)),)  # a name from the file may hold line breaks, or orders to a terminal
+        raise

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from oamip.errors import ModelFileError, UnsupportedOperator
 from oamip.network import Affine, Input, Layer, LinearMap, Max, Network, ReLU, Selection
 
-__all__ = ["ENTRIES", "Array", "Call", "Constant", "Draft", "Shape", "Signal", "sample"]
+__all__ = ["ENTRIES", "Array", "Call", "Constant", "Draft", "Shape", "Signal", "printable", "sample"]
 
 Array: TypeAlias = NDArray[np.float64]
 Constant: TypeAlias = NDArray[Any]
@@ -37,6 +37,16 @@ def sample(sizes: Shape) -> Shape:
         ((3, 32, 32), (10,), (5,), (1,), (1,))
     """
     return sizes[1:] if len(sizes) > 1 and sizes[0] == 1 else sizes or (1,)
+
+
+def printable(text: str) -> str:
+    """Text from a file as one line that a terminal can show.
+
+    Example:
+        >>> print(printable("Größe\\n\\x1b[31m"))
+        Größe\\n\\x1b[31m
+    """
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 
 
 @dataclass(frozen=True)
@@ -156,9 +166,9 @@ class Draft:
 
     def input(self, name: str, sizes: Shape) -> Signal:
         """A node given from outside."""
-        self.call = Call("Input", 1, name, (), (name,))
+        self.call = Call("Input", 1, printable(name), (), (name,))
         self.reserve(sizes)
-        return Signal(self.network.add(Input(self._name(), sample(sizes), name)), sample(sizes), sizes)
+        return Signal(self.network.add(Input(self._name(), sample(sizes), self.place)), sample(sizes), sizes)
 
     def affine(
         self,
@@ -193,7 +203,7 @@ class Draft:
     def path(self, operand: int) -> str:
         """What to call the layer whose weights are one of the call's inputs: as torch does, where torch wrote them."""
         name = self.call.inputs[operand]
-        return name.removesuffix(".weight") if name in self.weights else self.place
+        return printable(name.removesuffix(".weight")) if name in self.weights else self.place
 
     def absorb(self, operand: int, x: Signal, bias: Array) -> bool:
         """Make a constant the bias of the linear layer that made ``x``, if it has none and nobody else reads ``x``."""

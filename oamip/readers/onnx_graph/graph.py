@@ -11,7 +11,7 @@ import onnx
 from onnx import AttributeProto, NodeProto, defs
 
 from oamip.errors import ModelFileError, UnsupportedOperator
-from oamip.readers.onnx_graph.draft import Call
+from oamip.readers.onnx_graph.draft import Call, printable
 from oamip.readers.onnx_graph.tensors import decode
 
 __all__ = ["calls_of"]
@@ -85,8 +85,10 @@ def _ordered(needed: Mapping[int, set[int]], nodes: Sequence[NodeProto]) -> list
 
 
 def _opset(model: onnx.ModelProto) -> int:
-    versions = {entry.domain: entry.version for entry in model.opset_import}
-    opset = versions.get("", versions.get("ai.onnx", 0))
+    versions = {entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")}
+    if len(versions) > 1:
+        raise ModelFileError(f"the model names several opsets of ONNX, {sorted(versions)}; export the network again")
+    opset = next(iter(versions), 0)
     newest = defs.onnx_opset_version()
     if not _OLDEST <= opset <= newest:
         way = "pip install -U onnx" if opset > newest else "convert it with onnx.version_converter"
@@ -97,7 +99,7 @@ def _opset(model: onnx.ModelProto) -> int:
 
 
 def _place(node: NodeProto) -> str:
-    return str(node.name or next(iter(node.output), "") or node.op_type)
+    return printable(str(node.name or next(iter(node.output), "") or node.op_type))
 
 
 def _call(node: NodeProto, opset: int, folder: Path) -> Call:
@@ -118,6 +120,8 @@ def _call(node: NodeProto, opset: int, folder: Path) -> Call:
             f"{node.op_type} at '{place}' has {len(node.input)} inputs and {len(node.output)} outputs, which opset "
             f"{opset} does not allow; export the network again"
         )
+    if not all(node.input[:least]):
+        raise ModelFileError(f"{node.op_type} at '{place}' leaves out an input that it needs; export the network again")
     attributes = {
         name: _value(declared.default_value, folder, place)
         for name, declared in schema.attributes.items()

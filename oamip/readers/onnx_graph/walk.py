@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from oamip.errors import InputError, ModelFileError
-from oamip.readers.onnx_graph.draft import Call, Draft, Signal
+from oamip.readers.onnx_graph.draft import Call, Draft, Signal, printable
 from oamip.readers.onnx_graph.operators import FOLDS, RULES, remedy
 
 __all__ = ["walk"]
@@ -57,7 +57,7 @@ def _value(draft: Draft, values: dict[str, Any], outputs: Collection[str]) -> An
     if live and call.operator in ("Softmax", "LogSoftmax") and _ends(draft, outputs):
         _log.warning(
             "%s at '%s' ends the network and is left out: output '%s' holds its logits",
-            *(call.operator, call.place, call.outputs[0]),
+            *(call.operator, call.place, printable(call.outputs[0])),
         )
         return inputs[0]
     rule = (RULES if live else FOLDS).get(call.operator)

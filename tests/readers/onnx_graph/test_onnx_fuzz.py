@@ -190,6 +190,40 @@ def test_an_unknown_opset_is_told(opset, words, models, tmp_path):
         read_onnx(path)
 
 
+def test_two_opsets_are_told(models, tmp_path):
+    model = models.build("y = Relu (x)", ROW, opset=13)
+    model.opset_import.add(domain="", version=7)
+    with pytest.raises(ModelFileError, match=r"several opsets of ONNX, \[7, 13\]"):
+        read_onnx(models.saved(model, tmp_path))
+
+
+def test_names_with_line_breaks_and_orders_to_a_terminal_are_shown_as_text(models, tmp_path):
+    wild = "a\nb\x1b[31m\u202e"
+    for node, given in (
+        (helper.make_node("Foo", ["x"], ["y"], wild), wild),
+        (helper.make_node(wild, ["x"], ["y"]), ""),
+    ):
+        model = models.build("y = Relu (x)", ROW)
+        model.graph.node[0].CopyFrom(node)
+        with pytest.raises(InputError) as told:
+            read_onnx(models.saved(model, tmp_path))
+        assert str(told.value).isprintable()
+        assert "a\\nb\\x1b[31m" in str(told.value)
+    model = models.build("y = Relu (x)", ROW)
+    model.graph.node[0].name = wild
+    model.graph.input[0].name = model.graph.node[0].input[0] = wild
+    summary = read_onnx(models.saved(model, tmp_path)).summary()
+    assert len(summary.split("\n")) == 4
+    assert all(line.isprintable() for line in summary.split("\n"))
+
+
+def test_an_input_left_out_is_told(models, tmp_path):
+    model = models.build("y = Relu (x)", ROW)
+    model.graph.node[0].input[0] = ""
+    with pytest.raises(ModelFileError, match="Relu at 'y' leaves out an input that it needs"):
+        read_onnx(models.saved(model, tmp_path))
+
+
 def test_a_node_that_does_not_fit_its_schema_is_told(models, tmp_path):
     for body, words in (
         ("y = Relu (x, x)", "2 inputs and 1 outputs"),
