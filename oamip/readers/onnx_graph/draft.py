@@ -40,11 +40,11 @@ def sample(sizes: Shape) -> Shape:
 
 
 def printable(text: str) -> str:
-    """Text from a file as one line that a terminal can show.
+    r"""Text from a file as one line that a terminal can show.
 
     Example:
-        >>> print(printable("Größe\\n\\x1b[31m"))
-        Größe\\n\\x1b[31m
+        >>> print(printable("Größe\n\x1b[31m"))
+        Größe\n\x1b[31m
     """
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 

@@ -199,10 +199,7 @@ def test_two_opsets_are_told(models, tmp_path):
 
 def test_names_with_line_breaks_and_orders_to_a_terminal_are_shown_as_text(models, tmp_path):
     wild = "a\nb\x1b[31m\u202e"
-    for node, given in (
-        (helper.make_node("Foo", ["x"], ["y"], wild), wild),
-        (helper.make_node(wild, ["x"], ["y"]), ""),
-    ):
+    for node in (helper.make_node("Foo", ["x"], ["y"], wild), helper.make_node(wild, ["x"], ["y"])):
         model = models.build("y = Relu (x)", ROW)
         model.graph.node[0].CopyFrom(node)
         with pytest.raises(InputError) as told:
