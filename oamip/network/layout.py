@@ -56,8 +56,9 @@ def arrange(graph: nx.DiGraph, widths: Mapping[str, float], *, step: float, gap:
         gap: between boxes, and between columns twice that.
         tallest: there are as many columns as it takes for none to have more layers, if they can be alike.
     """
-    layers = [sorted(layer, key=list(graph).index) for layer in nx.topological_generations(graph)]
-    depth = {name: number for number, layer in enumerate(layers) for name in layer}
+    number = {name: place for place, name in enumerate(graph)}
+    layers = [sorted(layer, key=number.__getitem__) for layer in nx.topological_generations(graph)]
+    depth = {name: level for level, layer in enumerate(layers) for name in layer}
     nodes: dict[str, Point] = {}
     references: list[tuple[str, Point]] = []
     paths: dict[tuple[str, str], Sequence[Point]] = {}

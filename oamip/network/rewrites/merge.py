@@ -111,7 +111,7 @@ def _layered(
     """The merged node with the layer that its map is now."""
     (map_,) = maps.values()
     weighted = [layer for layer in layers if layer.kind != "norm"]
-    layer = (weighted or layers)[-1]
+    layer = replace((weighted or layers)[-1], bias=any(layer.bias for layer in weighted or layers))
     if bool(weighted) != isinstance(map_, Weighted) or not isinstance(map_, Weighted | Scale):
         return None
     if isinstance(map_, Weighted):

@@ -100,8 +100,9 @@ def _foldable(groups: Groups, known: Mapping[str, Range], unit: int) -> bool:
     network = groups.network
     for node in _mixing(network):
         for source, map_ in network.edges(node.name):
-            if isinstance(map_, Weighted) and node.layer is not None:
-                added = map_.apply(_entries(known[source], groups.labels[source] == unit))[0]
+            constant = _entries(known[source], groups.labels[source] == unit)
+            if constant.any() and isinstance(map_, Weighted) and node.layer is not None:
+                added = map_.apply(constant)[0]
                 if per_slot(added.ravel(), output_slots(map_), _ROUNDING) is None:
                     return False
     return True
