@@ -154,7 +154,8 @@ def concat(draft: Draft, tensors: Sequence[Any], dim: int = 0) -> Signal:
     if len(edges) == len(parts):
         return draft.affine(tuple(shape), *edges)
     rigid = f"{draft.operator} at '{draft.place}' joins a constant, whose entries are counted in the source"
-    return draft.affine(tuple(shape), *edges, bias=bias, rigid=rigid, along=())
+    others = tuple(other for other in range(len(shape)) if other != axis - 1)  # along these its sizes are fixed
+    return draft.affine(tuple(shape), *edges, bias=bias, rigid=rigid, along=others)
 
 
 def _joined_constant(draft: Draft, constant: Any) -> Array:

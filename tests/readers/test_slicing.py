@@ -266,6 +266,19 @@ def test_channels_go_through_a_shortcut_joined_with_zeros_and_the_zeros_stay(bef
     assert (small.first.out_channels, small.second.out_channels, small.head.in_features) == (2, 4, 4)
 
 
+def test_zeros_joined_beside_the_positions_freeze_the_channels():
+    """Their number of channels stands in the source, so a channel cannot go."""
+
+    def forward(module, x):
+        x = module.first(x).relu()
+        return module.head(torch.cat([x, x.new_zeros(x.size(0), 4, 4, 1)], -1).flatten(1))
+
+    module = Calls(forward, first=nn.Conv2d(1, 4, 3), head=nn.Linear(80, 3))
+    groups = find_groups(read(module, torch.randn(2, 1, 6, 6)))
+    assert groups.size == 0
+    assert "joins a constant" in groups.frozen["first"]
+
+
 # ── what is refused ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
