@@ -481,6 +481,7 @@ BUDGETS = {  # seconds of tests in a folder, added up over two cores, told besid
     "pruning": 90,
     "readers": 60,
     "solving": 240,
+    "writers": 40,
     "tests": 150,  # files beside the folders
     "doctests": 10,
 }
