@@ -33,9 +33,7 @@ class _TwoObjectives:
 
     name = ""
 
-    def __init__(
-        self, objectives: Objectives, optimiser: str, moments: Moments, zeroing: Zeroing | None
-    ) -> None:
+    def __init__(self, objectives: Objectives, optimiser: str, moments: Moments, zeroing: Zeroing | None) -> None:
         if optimiser not in RULES:
             raise InputError(f"optimiser {optimiser!r} is unknown; choose one of {', '.join(RULES)}")
         if moments not in ("joint", "separate"):
@@ -109,8 +107,9 @@ class WeightedSum(_TwoObjectives):
         objectives: of the module that is trained.
         weights: (λ1, λ2), not negative, not both zero.
         optimiser: ``adam``, ``rmsprop`` or ``sgd`` (momentum 0.9).
-        moments: ``joint`` minimises the weighted sum; ``separate`` is the authors' step, which weighs normalised
-            gradients, so that the weights mean something else and depend on the learning rate.
+        moments: ``joint`` minimises the weighted sum; ``separate`` is the authors' step, which weighs two normalised
+            gradients: one step then pulls every weight by no more than λ2 times the learning rate, so that pruning
+            takes many steps or a high rate (docs/biobjective.md).
         zeroing: pruning while it trains; by default |w| ≤ 0.001 becomes zero.
 
     Raises:
@@ -146,14 +145,13 @@ class WeightedSum(_TwoObjectives):
 class MultiGradient(_TwoObjectives):
     """Stochastic multi-gradient descent: each step goes along the shortest combination of the two gradients.
 
-    The coefficients come from the raw gradients of the batch (see `least_norm`), also where Adam or RMSProp then
-    normalise each gradient by moments of its own. The norm is a sum over all weights and the loss a mean, so c2 is small
-    at first and grows as weights vanish; it is in the history.
+    The coefficients come from the raw gradients of the batch (see `least_norm`), whatever Adam or RMSProp then do with
+    them. The norm is a sum over all weights and the loss a mean, so c2 is small; it is in the history.
 
     Args:
         objectives: of the module that is trained.
         optimiser: ``adam``, ``rmsprop`` or ``sgd`` (momentum 0.9).
-        moments: ``separate``, as published, or ``joint``.
+        moments: as for `WeightedSum`.
         zeroing: pruning while it trains; by default |w| ≤ 0.001 becomes zero.
 
     Raises:
@@ -167,7 +165,7 @@ class MultiGradient(_TwoObjectives):
         objectives: Objectives,
         *,
         optimiser: str = "adam",
-        moments: Moments = "separate",
+        moments: Moments = "joint",
         zeroing: Zeroing | None = None,
     ) -> None:
         super().__init__(objectives, optimiser, moments, zeroing)

@@ -2,10 +2,10 @@
 
     f1 = mean loss + ρ‖conv‖²        f2 = ‖kernels‖₁ + ρ‖conv‖²
 
-The loss is the cross-entropy (squared error for real targets), *kernels* are the weights of the dense layers or of those
-chosen, without biases, and the norm is not divided by anything. The small ridge ρ on the other convolutions stands in
-both, as the authors' library adds it (Reiners, Klamroth and Stiglmayr, arXiv 2008.13590; ρ = 0 leaves it out). The
-gradient of f2 is ``sign(w)`` and needs no pass through the network.
+The loss is the cross-entropy (squared error for real targets), *kernels* are the weights of the dense layers or of
+those chosen, without biases, and the norm is not divided by anything. The small ridge ρ on the other convolutions
+stands in both, as the authors' library adds it (Reiners, Klamroth and Stiglmayr, arXiv 2008.13590; ρ = 0 leaves it
+out). The gradient of f2 is ``sign(w)`` and needs no pass through the network.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
+from typing import Any
 
 import torch
 from torch import nn
@@ -64,10 +65,10 @@ class Objectives:
         )
         if not self.layers:
             raise InputError(f"no kernel is chosen; include some of {', '.join(known) or 'no dense layers'}")
-        chosen = [known[path] for path in self.layers]
+        chosen: list[Any] = [known[path] for path in self.layers]
         self.kernels = _distinct([part.weight for part in chosen])
         self.biases = _distinct([part.bias for part in chosen if part.bias is not None])
-        others = [part.weight for part in known.values() if isinstance(part, _CONVOLUTIONS)]
+        others: list[Any] = [part.weight for part in known.values() if isinstance(part, _CONVOLUTIONS)]
         taken = {id(kernel) for kernel in self.kernels}
         self.ridged = tuple(kernel for kernel in _distinct(others) if id(kernel) not in taken) if ridge else ()
 

@@ -1,4 +1,4 @@
-"""Geometry of points in the plane where both numbers should be small: who is efficient, how much, and where the knee is.
+"""Points in the plane where both numbers should be small: which are efficient, what area they dominate, the knee.
 
 All functions take objective vectors (n, 2), columns f1 and f2, in any order, and mean positions in that array.
 """
@@ -10,7 +10,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["bend", "below_chord", "chord_distance", "efficient", "hypervolume", "knee", "price_jump", "prices"]
+__all__ = ["below_chord", "bend", "chord_distance", "efficient", "hypervolume", "knee", "price_jump", "prices"]
 
 Array: TypeAlias = NDArray[np.float64]
 Indices: TypeAlias = NDArray[np.intp]
@@ -22,9 +22,10 @@ def efficient(values: ArrayLike) -> Indices:
     A point dominates another if it is nowhere larger and somewhere smaller.
     """
     f1, f2 = _columns(values)
-    order = np.lexsort((f1, f2))  # ascending f2, then f1, then as given: the sort is stable
+    order: Indices = np.lexsort((f1, f2))  # ascending f2, then f1, then as given: the sort is stable
     before = np.minimum.accumulate(np.concatenate([[np.inf], f1[order]]))[:-1]
-    return order[f1[order] < before]
+    kept: Indices = order[f1[order] < before]
+    return kept
 
 
 def below_chord(values: ArrayLike) -> Indices:
@@ -96,7 +97,8 @@ def chord_distance(values: ArrayLike) -> Array:
     first, last = front[0], front[-1]
     down = (f1[front] - f1[last]) / (f1[first] - f1[last])
     along = (f2[front] - f2[first]) / (f2[last] - f2[first])
-    return ((1.0 - along - down) / np.sqrt(2.0))[1:-1]
+    distance: Array = (1.0 - along - down) / np.sqrt(2.0)
+    return distance[1:-1]
 
 
 _MEASURES = {"jump": price_jump, "bend": bend, "chord": chord_distance}
@@ -110,7 +112,7 @@ def knee(values: ArrayLike, rule: str = "chord") -> int | None:
         rule: ``jump``, ``bend`` or ``chord``.
 
     Returns:
-        Its position in ``values``; ``None`` where fewer than three points are efficient, for then none is between others.
+        Its position in ``values``; ``None`` where fewer than three points are efficient: none is inside.
     """
     front = efficient(values)
     return None if len(front) < 3 else int(front[1 + int(np.argmax(_MEASURES[rule](values)))])

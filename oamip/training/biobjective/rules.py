@@ -53,9 +53,7 @@ class Rule:
             for gradient, weight, moments in zip(channels, weights, state, strict=True):
                 self._move(parameter, gradient, moments, rate * weight)
 
-    def _move(
-        self, parameter: torch.Tensor, gradient: torch.Tensor, moments: list[torch.Tensor], rate: float
-    ) -> None:
+    def _move(self, parameter: torch.Tensor, gradient: torch.Tensor, moments: list[torch.Tensor], rate: float) -> None:
         raise NotImplementedError
 
     def state_dict(self) -> dict[str, object]:
@@ -77,9 +75,7 @@ class Momentum(Rule):
 
     factor = 0.9
 
-    def _move(
-        self, parameter: torch.Tensor, gradient: torch.Tensor, moments: list[torch.Tensor], rate: float
-    ) -> None:
+    def _move(self, parameter: torch.Tensor, gradient: torch.Tensor, moments: list[torch.Tensor], rate: float) -> None:
         moments[0].mul_(self.factor).add_(gradient)
         parameter.add_(moments[0], alpha=-rate)
 
@@ -90,9 +86,7 @@ class Adam(Rule):
     moments = 2
     first, second, epsilon = 0.9, 0.999, 1e-8
 
-    def _move(
-        self, parameter: torch.Tensor, gradient: torch.Tensor, moments: list[torch.Tensor], rate: float
-    ) -> None:
+    def _move(self, parameter: torch.Tensor, gradient: torch.Tensor, moments: list[torch.Tensor], rate: float) -> None:
         mean, square = moments
         mean.lerp_(gradient, 1.0 - self.first)
         square.mul_(self.second).addcmul_(gradient, gradient, value=1.0 - self.second)
@@ -105,9 +99,7 @@ class RMSProp(Rule):
 
     decay, epsilon = 0.9, 1e-8
 
-    def _move(
-        self, parameter: torch.Tensor, gradient: torch.Tensor, moments: list[torch.Tensor], rate: float
-    ) -> None:
+    def _move(self, parameter: torch.Tensor, gradient: torch.Tensor, moments: list[torch.Tensor], rate: float) -> None:
         moments[0].mul_(self.decay).addcmul_(gradient, gradient, value=1.0 - self.decay)
         parameter.addcdiv_(gradient, moments[0].sqrt().add_(self.epsilon), value=-rate)
 

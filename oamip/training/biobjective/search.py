@@ -11,7 +11,8 @@ of the extreme ones, are put aside, and each pair of neighbours that is left pro
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, as_completed
+from itertools import pairwise
 from typing import Protocol, TypeAlias, TypeVar
 
 import numpy as np
@@ -22,8 +23,8 @@ from oamip.training.biobjective.pareto import below_chord
 __all__ = [
     "GRID",
     "START",
-    "Solved",
     "SolveAll",
+    "Solved",
     "Weights",
     "bisection",
     "dichotomic",
@@ -71,22 +72,38 @@ _SAME = 1e-9
 """Relative difference of λ2 under which two weights are one: normals of collinear segments differ by rounding."""
 
 
-def in_turn(solve: Callable[[Weights], P]) -> SolveAll[P]:
-    """One solve after the other."""
-    return lambda weights: [solve(one) for one in weights]
+def in_turn(solve: Callable[[Weights], P], told: Callable[[P], object] | None = None) -> SolveAll[P]:
+    """One solve after the other; ``told`` of each point."""
+
+    def solve_all(weights: Sequence[Weights]) -> Sequence[P]:
+        points = []
+        for one in weights:
+            points.append(solve(one))
+            if told is not None:
+                told(points[-1])
+        return points
+
+    return solve_all
 
 
-def side_by_side(solve: Callable[[Weights], P], executor: Executor) -> SolveAll[P]:
+def side_by_side(
+    solve: Callable[[Weights], P], executor: Executor, told: Callable[[P], object] | None = None
+) -> SolveAll[P]:
     """The solves of one level through an executor; the first error stops those that have not begun.
 
     Args:
         solve: can be pickled, if the executor is one of processes.
         executor: any `concurrent.futures.Executor`.
+        told: of each point, as soon as it is there.
     """
 
     def solve_all(weights: Sequence[Weights]) -> Sequence[P]:
         futures = [executor.submit(solve, one) for one in weights]
         try:
+            for future in as_completed(futures):
+                point = future.result()
+                if told is not None:
+                    told(point)
             return [future.result() for future in futures]
         finally:
             for future in futures:
@@ -141,7 +158,10 @@ def stochastic(
     a solve has one answer), λ1 is drawn from U(0.9 λ1', λ1') instead, with λ1' that of the neighbour of larger f2.
 
     Args:
-        solve_all, levels, solves, start: as `dichotomic`.
+        solve_all: see the module's page.
+        levels: at most so many after the start.
+        solves: at most so many in all.
+        start: the weights of the first level.
         seed: of the draws; they depend on the points alone, not on the order in which solves end.
         digits: decimals to which λ2 is rounded.
         repeats: how often a rounded λ2 is tried.
@@ -183,14 +203,12 @@ def grid(solve_all: SolveAll[P], *, solves: int | None = None, weights: Sequence
     return list(solve_all([(1.0 - second, second) for second in chosen.tolist()]))
 
 
-def _search(
-    solve_all: SolveAll[P], propose: Propose[P], levels: int, solves: int, start: Sequence[Weights]
-) -> list[P]:
+def _search(solve_all: SolveAll[P], propose: Propose[P], levels: int, solves: int, start: Sequence[Weights]) -> list[P]:
     points = list(solve_all(start[: _positive(solves, "solves")]))
     for _ in range(levels):
         left = [points[index] for index in below_chord([point.values for point in points])]
         wanted: list[Weights] = []
-        for pair in zip(left[:-1], left[1:], strict=True):
+        for pair in pairwise(left):
             weights = propose(*pair)
             tried = [point.weights[1] for point in points] + [other[1] for other in wanted]
             if weights is not None and not _among(weights[1], tried):

@@ -74,8 +74,8 @@ def test_points_above_the_chord_are_put_aside() -> None:
 def test_knee_by_each_rule_is_that_of_brute_force() -> None:
     found = 0
     for points in clouds():
-        front = sorted((tuple(p) for p in {tuple(p) for p in points} if not any(dominates(q, np.array(p)) for q in points)),
-                       key=lambda p: p[1])  # fmt: skip
+        distinct = {tuple(p) for p in points}
+        front = sorted((p for p in distinct if not any(dominates(q, np.array(p)) for q in points)), key=lambda p: p[1])
         if len(front) < 3:
             assert all(pareto.knee(points, rule) is None for rule in ("jump", "bend", "chord"))
             continue

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -46,7 +47,7 @@ class Hyperbola:
 
 
 def slow(weights: Weights) -> Dot:
-    time.sleep(random.Random(weights[1]).random() / 50)  # noqa: S311
+    time.sleep(random.Random(weights[1]).random() / 50)
     return Hyperbola()(weights)
 
 
@@ -90,7 +91,7 @@ def test_dichotomic_search_covers_a_convex_front_better_than_bisection() -> None
     def gap(found: Sequence[Dot]) -> float:
         """Largest ratio between the chord and the front, in the middle of each segment."""
         dots = sorted(dot.values for dot in found)
-        return max((a[0] + b[0]) / 2 * (a[1] + b[1]) / 2 for a, b in zip(dots, dots[1:], strict=False))
+        return max((a[0] + b[0]) / 2 * (a[1] + b[1]) / 2 for a, b in pairwise(dots))
 
     geometric = search.dichotomic(solve, solves=17, start=start)
     middles = search.bisection(solve, solves=17, start=start)
@@ -123,7 +124,9 @@ def test_stochastic_search_draws_only_where_the_geometric_one_stalls() -> None:
     assert len(found) == 20
     assert all(0.9 * 0.9 <= first <= 1.0 for first in firsts)
     assert [dot.weights for dot in search.stochastic(stalled, levels=30, solves=20)] == [dot.weights for dot in found]
-    assert [dot.weights for dot in search.stochastic(stalled, levels=30, solves=20, seed=1)] != [dot.weights for dot in found]
+    assert [dot.weights for dot in search.stochastic(stalled, levels=30, solves=20, seed=1)] != [
+        dot.weights for dot in found
+    ]
 
 
 def test_stochastic_search_tries_a_rounded_weight_three_times() -> None:
