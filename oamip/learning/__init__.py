@@ -20,7 +20,7 @@ turns the batches, validates, stops early, keeps checkpoints and goes on from th
 
 from oamip.learning.loop import History, Plan, Row, fit
 from oamip.learning.measuring import accuracy, evaluating, mean_squared_error, outputs
-from oamip.learning.method import OPTIMISERS, Descent, Method, loss_of
+from oamip.learning.method import OPTIMISERS, Descent, Method, Observed, loss_of
 from oamip.learning.plain import Progress, train
 from oamip.learning.schedules import Logistic, Schedule, Steps, constant, cosine, parse_schedule
 
@@ -30,6 +30,7 @@ __all__ = [
     "History",
     "Logistic",
     "Method",
+    "Observed",
     "Plan",
     "Progress",
     "Row",

@@ -15,7 +15,7 @@ from oamip.data import Data, Split
 from oamip.errors import DataError, InputError
 from oamip.learning.checkpoint import Checkpoint, fingerprint
 from oamip.learning.measuring import evaluating
-from oamip.learning.method import Method, loss_of
+from oamip.learning.method import Method, Observed, loss_of
 from oamip.learning.schedules import Schedule, constant
 
 __all__ = ["History", "Plan", "Row", "fit"]
@@ -137,6 +137,8 @@ def fit(
             state.restore(checkpoint.load())
         while not _over(state.history, plan):
             row = _epoch(module, method, plan, len(state.history.rows) + 1, x, y)
+            if isinstance(method, Observed):
+                row |= method.facts()
             if plan.validate:
                 row |= _validated(module, method, data.score)
             state.record(row, keep=plan.patience is not None)

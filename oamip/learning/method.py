@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import torch
 from torch import nn
@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from oamip.errors import InputError
 
-__all__ = ["OPTIMISERS", "Descent", "Loss", "Method", "loss_of", "optimiser_for"]
+__all__ = ["OPTIMISERS", "Descent", "Loss", "Method", "Observed", "loss_of", "optimiser_for"]
 
 Loss: TypeAlias = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
@@ -57,6 +57,15 @@ class Method(Protocol):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take a state that `state_dict` gave."""
+        ...
+
+
+@runtime_checkable
+class Observed(Protocol):
+    """A `Method` that tells more about the weights at the end of each epoch."""
+
+    def facts(self) -> Mapping[str, float]:
+        """Numbers for the history, at the present weights."""
         ...
 
 
