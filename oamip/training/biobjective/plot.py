@@ -21,7 +21,8 @@ _BLUE, _GREY, _RED, _GREEN = "#1f5fa8", "#9aa0a6", "#c0392b", "#2e8b57"
 def draw(front: Front, kind: Literal["svg", "png", "pdf"] = "svg") -> bytes:
     """Two panels: f1 against f2, and accuracy on ``data.score`` against non-zero weights.
 
-    Both horizontal axes are logarithmic above the smallest value that is not zero. Equal fronts give equal files.
+    The second shows accuracies down to 10 points under the best, and says how many points lie below. Equal fronts give
+    equal files.
 
     Args:
         front: with at least one point.
@@ -60,11 +61,13 @@ def draw(front: Front, kind: Literal["svg", "png", "pdf"] = "svg") -> bytes:
 def _objectives(axes: Any, front: Front) -> None:
     points = front.points
     kept = [points[i] for i in pareto.efficient([point.values for point in points])]
-    _logarithmic(axes, [point.f2 for point in points])
     _scatter(axes, front, lambda point: point.f2, lambda point: point.f1)
     axes.step([p.f2 for p in kept], [p.f1 for p in kept], where="post", color=_BLUE, linewidth=1, alpha=0.6, zorder=1)
+    axes.set_yscale("log")
+    _plain(axes.yaxis)
     axes.set_xlabel("f2: L1 norm of the chosen kernels")
     axes.set_ylabel("f1: mean loss on validation data")
+    axes.grid(alpha=0.25)
     axes.set_title(f"Two objectives; hypervolume {front.hypervolume:.4g}", loc="left", fontsize=10)
     axes.legend(frameon=False)
 
@@ -74,22 +77,25 @@ def _accuracies(axes: Any, front: Front) -> None:
         axes.set_axis_off()
         axes.text(0.5, 0.5, "regression: no accuracy", ha="center", transform=axes.transAxes)
         return
-    _logarithmic(axes, [point.nonzeros for point in front.points])
     _scatter(axes, front, lambda point: point.nonzeros, lambda point: 100 * (point.accuracy or 0.0))
-    axes.set_xlabel(f"non-zero weights of {front.facts.get('weights', 0):,}".replace(" of 0", ""))
+    every = [*front.points, *front.others, *([front.final] if front.final else [])]
+    best = max(point.accuracy or 0.0 for point in every)
+    shown = [point for point in every if (point.accuracy or 0.0) >= best - 0.1 and point.nonzeros > 0]
+    axes.set_xscale("log")
+    _plain(axes.xaxis)
+    axes.set_xlim(min(p.nonzeros for p in shown) / 1.3, max(p.nonzeros for p in shown) * 1.3)
+    low = 100 * min(point.accuracy or 0.0 for point in shown)
+    room = 0.06 * (100 * best - low) + 0.1
+    axes.set_ylim(low - room, 100 * best + room)
+    axes.set_xlabel(
+        f"non-zero weights, of {front.facts['weights']:,}" if "weights" in front.facts else "non-zero weights"
+    )
     axes.set_ylabel("accuracy on validation data, %")
-    axes.set_title("What it costs", loc="left", fontsize=10)
-    # Networks that guess would flatten the part that anybody is interested in.
-    good = sorted(100 * (p.accuracy or 0.0) for p in front.points if 2 * (p.accuracy or 0.0) > _best(front))
-    room = max(0.5, 0.08 * (good[-1] - good[0]))
-    axes.set_ylim(good[0] - room, good[-1] + room)
-    hidden = len(front.points) - len(good)
-    if hidden:
-        axes.text(0.01, 0.01, f"{hidden} below", transform=axes.transAxes, color=_GREY, fontsize=9)
-
-
-def _best(front: Front) -> float:
-    return max(point.accuracy or 0.0 for point in front.points)
+    axes.set_title("Accuracy and weights that are left", loc="left", fontsize=10)
+    axes.grid(alpha=0.25)
+    if len(shown) < len(every):
+        text = f"{len(every) - len(shown)} below {100 * best - 10:.0f} % are not shown"
+        axes.text(0.99, 0.02, text, transform=axes.transAxes, ha="right", color=_GREY, fontsize=9)
 
 
 def _scatter(axes: Any, front: Front, across: Any, up: Any) -> None:
@@ -119,8 +125,10 @@ def _mark(axes: Any, point: Point, across: Any, up: Any, label: str, **style: An
     axes.scatter([across(point)], [up(point)], label=label, zorder=3, **style)
 
 
-def _logarithmic(axes: Any, values: list[float] | list[int]) -> None:
-    positive = [value for value in values if value > 0]
-    if positive and max(positive) > 10 * min(positive):
-        axes.set_xscale("symlog", linthresh=max(min(positive), max(positive) * 1e-3))
-        axes.set_xlim(left=0 if min(values) > 0 else -0.1 * max(min(positive), max(positive) * 1e-3))
+def _plain(axis: Any) -> None:
+    """Ticks of a logarithmic axis at 1, 2 and 5 of each decade, in plain numbers."""
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter(StrMethodFormatter("{x:,g}"))
+    axis.set_minor_formatter(NullFormatter())

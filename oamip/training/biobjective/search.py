@@ -22,6 +22,7 @@ from oamip.training.biobjective.pareto import below_chord
 
 __all__ = [
     "GRID",
+    "RESOLUTION",
     "START",
     "SolveAll",
     "Solved",
@@ -55,8 +56,8 @@ class Solved(Protocol):
 
 P = TypeVar("P", bound=Solved)
 SolveAll: TypeAlias = Callable[[Sequence[Weights]], Sequence[P]]
-Propose: TypeAlias = Callable[[P, P], Weights | None]
-"""The next weights for two neighbours, the one with the smaller f2 first."""
+Propose: TypeAlias = Callable[[P, P, Sequence[P]], Weights | None]
+"""The next weights for two neighbours, the one with the smaller f2 first, given all points so far."""
 
 START: tuple[Weights, ...] = ((1.0, 0.0), (0.9, 0.1))
 """The first weights of every search, as published."""
@@ -68,8 +69,10 @@ GRID: tuple[float, ...] = (
 )
 """The weights λ2 with which the paper's front is drawn."""
 
-_SAME = 1e-9
-"""Relative difference of λ2 under which two weights are one: normals of collinear segments differ by rounding."""
+RESOLUTION = 1e-3
+"""Relative difference of λ2 under which two weights are one."""
+
+_ROUNDING = 1e-9
 
 
 def in_turn(solve: Callable[[Weights], P], told: Callable[[P], object] | None = None) -> SolveAll[P]:
@@ -123,23 +126,42 @@ def normal(left: Solved, right: Solved) -> Weights | None:
 
 
 def dichotomic(
-    solve_all: SolveAll[P], *, levels: int = 15, solves: int = 20, start: Sequence[Weights] = START
+    solve_all: SolveAll[P],
+    *,
+    levels: int = 15,
+    solves: int = 20,
+    start: Sequence[Weights] = START,
+    resolution: float = RESOLUTION,
 ) -> list[P]:
     """Each pair of neighbours proposes the normal of its segment; no weight is solved twice.
 
     If the solves are exact, the points are the corners of the convex hull between the first two, and the search ends by
-    itself once it has found them all.
+    itself once it has found them all. A solve that finds nothing better than the neighbour with the smaller f2, or is
+    worse than both, may be one that failed: a network that died of too large a λ2. The published search is at its end
+    there; here the pair goes on, halfway to the weights of the neighbour with the larger f2, until a solve is as good
+    as that neighbour.
 
     Args:
         solve_all: see the module's page.
         levels: at most so many after the start.
         solves: at most so many in all.
         start: the weights of the first level.
+        resolution: relative difference under which two weights λ2 are one, or two points.
 
     Returns:
         All points that were solved, in that order.
     """
-    return _search(solve_all, normal, levels, solves, start)
+
+    def propose(left: P, right: P, points: Sequence[P]) -> Weights | None:
+        weights = normal(left, right)
+        while weights is not None and (met := _solved(weights[1], points, resolution)) is not None:
+            as_good = _weighted(weights, met) <= _weighted(weights, right) * (1.0 + _ROUNDING)
+            if met is right or (as_good and not _alike(met, left, right, resolution)):
+                return None
+            weights = _between(weights, right.weights)
+        return weights
+
+    return _search(solve_all, propose, levels, solves, start)
 
 
 def stochastic(
@@ -151,6 +173,7 @@ def stochastic(
     seed: int = 0,
     digits: int = 4,
     repeats: int = 3,
+    resolution: float = RESOLUTION,
 ) -> list[P]:
     """Dichotomic search that draws a weight where the geometric one stalls, as it does when solves are not exact.
 
@@ -165,14 +188,19 @@ def stochastic(
         seed: of the draws; they depend on the points alone, not on the order in which solves end.
         digits: decimals to which λ2 is rounded.
         repeats: how often a rounded λ2 is tried.
+        resolution: relative difference of λ2 under which two weights are one.
     """
     rng = np.random.default_rng(seed)
     tried: list[float] = [round(weights[1], digits) for weights in start]
     exactly: list[float] = [weights[1] for weights in start]
 
-    def propose(left: P, right: P) -> Weights:
+    def propose(left: P, right: P, points: Sequence[P]) -> Weights:  # noqa: ARG001
         weights = normal(left, right)
-        if weights is None or _among(weights[1], exactly) or tried.count(round(weights[1], digits)) >= repeats:
+        if (
+            weights is None
+            or _among(weights[1], exactly, resolution)
+            or tried.count(round(weights[1], digits)) >= repeats
+        ):
             most = right.weights[0]
             first = float(rng.uniform(0.9 * most, most))
             weights = (first, 1.0 - first)
@@ -184,13 +212,25 @@ def stochastic(
 
 
 def bisection(
-    solve_all: SolveAll[P], *, levels: int = 5, solves: int = 20, start: Sequence[Weights] = START
+    solve_all: SolveAll[P],
+    *,
+    levels: int = 5,
+    solves: int = 20,
+    start: Sequence[Weights] = START,
+    resolution: float = RESOLUTION,
 ) -> list[P]:
-    """Each pair of neighbours proposes the mean of the weights that they were solved for; arguments as `dichotomic`."""
+    """Each pair of neighbours proposes the mean of the weights that they were solved for; arguments as `dichotomic`.
 
-    def middle(left: P, right: P) -> Weights:
-        second = (left.weights[1] + right.weights[1]) / 2
-        return (1.0 - second, second)
+    Where that was solved before and put aside, the mean of it and those of the neighbour with the larger f2.
+    """
+
+    def middle(left: P, right: P, points: Sequence[P]) -> Weights | None:
+        weights = _between(left.weights, right.weights)
+        while (met := _solved(weights[1], points, resolution)) is not None:
+            if met is right or met is left:
+                return None
+            weights = _between(weights, right.weights)
+        return weights
 
     return _search(solve_all, middle, levels, solves, start)
 
@@ -209,9 +249,8 @@ def _search(solve_all: SolveAll[P], propose: Propose[P], levels: int, solves: in
         left = [points[index] for index in below_chord([point.values for point in points])]
         wanted: list[Weights] = []
         for pair in pairwise(left):
-            weights = propose(*pair)
-            tried = [point.weights[1] for point in points] + [other[1] for other in wanted]
-            if weights is not None and not _among(weights[1], tried):
+            weights = propose(*pair, points)
+            if weights is not None and not _among(weights[1], [other[1] for other in wanted], _ROUNDING):
                 wanted.append(weights)
         wanted = wanted[: solves - len(points)]
         if not wanted:
@@ -220,8 +259,29 @@ def _search(solve_all: SolveAll[P], propose: Propose[P], levels: int, solves: in
     return points
 
 
-def _among(second: float, tried: Sequence[float]) -> bool:
-    return any(abs(second - other) <= _SAME * max(second, other) for other in tried)
+def _between(one: Weights, other: Weights) -> Weights:
+    second = (one[1] + other[1]) / 2
+    return (1.0 - second, second)
+
+
+def _weighted(weights: Weights, point: Solved) -> float:
+    return weights[0] * point.values[0] + weights[1] * point.values[1]
+
+
+def _alike(point: Solved, left: Solved, right: Solved, resolution: float) -> bool:
+    """Whether a point is where ``left`` is, measured by the segment from there to ``right``."""
+    return all(
+        abs(p - a) <= resolution * abs(b - a) for p, a, b in zip(point.values, left.values, right.values, strict=True)
+    )
+
+
+def _solved(second: float, points: Sequence[P], resolution: float) -> P | None:
+    """The latest point that was solved for a weight λ2."""
+    return next((point for point in reversed(points) if _among(point.weights[1], [second], resolution)), None)
+
+
+def _among(second: float, tried: Sequence[float], resolution: float) -> bool:
+    return any(abs(second - other) <= resolution * max(second, other) for other in tried)
 
 
 def _positive(count: int, name: str) -> int:
