@@ -475,6 +475,7 @@ BUDGETS = {  # seconds of tests in a folder, added up over two cores, told besid
     "encodings": 5,
     "formulations": 40,
     "gates": 5,
+    "learning": 10,
     "network": 15,
     "program": 20,
     "properties": 10,
@@ -482,6 +483,7 @@ BUDGETS = {  # seconds of tests in a folder, added up over two cores, told besid
     "readers": 60,
     "solving": 240,
     "writers": 40,
+    "training": 70,
     "tests": 150,  # files beside the folders
     "doctests": 10,
 }
