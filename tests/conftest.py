@@ -439,12 +439,15 @@ BUDGETS = {  # seconds of tests in a folder, added up over two cores, told besid
     "encodings": 5,
     "formulations": 40,
     "gates": 5,
+    "learning": 10,
     "network": 30,
     "program": 20,
     "properties": 10,
     "pruning": 90,
     "readers": 60,
     "solving": 240,
+    "writers": 40,
+    "training": 70,
     "tests": 150,  # files beside the folders
     "doctests": 10,
 }

@@ -181,7 +181,11 @@ def _join_padding(graph: fx.Graph, node: fx.Node) -> None:
     with graph.inserting_before(node):
         inner = graph.call_function(functional.pad, (node.args[0], tuple(sides[:position])), {})
         parts = [
-            graph.call_function(torch.zeros, ((shape[0], width, *shape[2:]),), {}) for width in (front, back) if width
+            graph.call_function(
+                torch.zeros, ((shape[0], width, *shape[2:]),), {"dtype": node.meta["tensor_meta"].dtype}
+            )
+            for width in (front, back)
+            if width
         ]
         joined = graph.call_function(torch.cat, ([*parts[: front > 0], inner, *parts[front > 0 :]], 1), {})
     node.replace_all_uses_with(joined)

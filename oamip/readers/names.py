@@ -33,7 +33,9 @@ def is_path(path: str) -> bool:
         (True, False, False)
     """
     return all(
-        re.fullmatch(r"[A-Za-z0-9_]+", part) and not part.startswith("__") and not hasattr(fx.GraphModule, part)
+        re.fullmatch(r"[A-Za-z0-9_]+", part)
+        and not (part.startswith("__") or keyword.iskeyword(part))
+        and not hasattr(fx.GraphModule, part)
         for part in path.split(".")
     )
 

@@ -67,7 +67,7 @@ def save(module: nn.Module, example_input: torch.Tensor | tuple[torch.Tensor, ..
     if type(original) in MODULES:  # torch.fx would look into a module that stands alone
         original = nn.Sequential(original)
     try:
-        traced = fx.symbolic_trace(original)
+        traced = fx.GraphModule(original, _Tracer().trace(original))
     except Exception as error:
         raise ModelFileError(
             f"torch.fx cannot trace {type(module).__name__}: {error}; remove what depends on values"
@@ -90,6 +90,13 @@ def save(module: nn.Module, example_input: torch.Tensor | tuple[torch.Tensor, ..
         check=lambda written: _compare(original, load(written), inputs, target),
         error=ModelFileError,
     )
+
+
+class _Tracer(fx.Tracer):
+    """Looks into no module of the vocabulary, whoever wrote it."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return type(m) in MODULES or super().is_leaf_module(m, module_qualified_name)
 
 
 def _compare(original: nn.Module, loaded: nn.Module, inputs: tuple[torch.Tensor, ...], path: Path) -> None:

@@ -14,6 +14,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from oamip.readers.norms import FixedNorm1d, FixedNorm2d
+
 __all__ = ["FUNCTIONS", "FUNCTION_NAMES", "METHODS", "MODULES", "MODULE_BY_NAME", "REMEDY"]
 
 REMEDY = "build the network from the modules and functions listed in oamip.readers.vocabulary"
@@ -42,6 +44,8 @@ MODULES: dict[type[nn.Module], Callable[[Any], dict[str, Any]]] = {
     nn.ConvTranspose2d: _attributes(f"{_CONVOLUTION} output_padding", bias=True),
     nn.BatchNorm1d: _attributes(_BATCH_NORM),
     nn.BatchNorm2d: _attributes(_BATCH_NORM),
+    FixedNorm1d: _attributes(_BATCH_NORM),
+    FixedNorm2d: _attributes(_BATCH_NORM),
     nn.MaxPool1d: _attributes(_MAX_POOL),
     nn.MaxPool2d: _attributes(_MAX_POOL),
     nn.AvgPool1d: _attributes(_AVG_POOL),
@@ -82,9 +86,9 @@ def _named(prefix: str, source: Any, names: str) -> dict[str, Callable[..., Any]
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     **_named("operator", operator, "add sub mul truediv floordiv neg abs getitem iadd isub imul itruediv"),
     **_named("torch", torch, "add sub mul div neg abs relu clamp maximum minimum max min mean sum amax amin"),
-    **_named("torch", torch, "cat stack chunk split unbind narrow select flip roll softmax log_softmax"),
+    **_named("torch", torch, "cat stack chunk split unbind narrow select index_select flip roll softmax log_softmax"),
     **_named("torch", torch, "flatten reshape permute transpose squeeze unsqueeze"),
-    **_named("torch.nn.functional", functional, "relu relu6 leaky_relu hardtanh hardsigmoid dropout pad"),
+    **_named("torch.nn.functional", functional, "linear relu relu6 leaky_relu hardtanh hardsigmoid dropout pad"),
     **_named("torch.nn.functional", functional, "softshrink threshold softmax log_softmax interpolate pixel_shuffle"),
     **_named("torch.nn.functional", functional, "max_pool1d max_pool2d avg_pool1d avg_pool2d"),
     **_named("torch.nn.functional", functional, "adaptive_avg_pool1d adaptive_avg_pool2d"),

@@ -1,0 +1,88 @@
+"""A network as an ONNX file, read back, run by another program and compared before it takes its place."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from oamip.errors import InputError, MismatchError, MissingDependency, ModelFileError
+from oamip.files import write_atomically
+from oamip.network import Network, Values
+from oamip.writers.lowering import lower
+from oamip.writers.samples import samples_of, worst_difference
+
+__all__ = ["to_onnx"]
+
+_AGREEMENT = {"float32": 1e-3, "float64": 1e-9}
+"""Relative; weights that are rounded to 24 bits, and layers that add the rounding up, leave about 1e-6 a layer."""
+_LARGEST = 2**31 - 2**16
+"""Protocol buffers end at 2 GiB."""
+
+
+def to_onnx(network: Network, path: Path | str, *, dtype: Literal["float32", "float64"] = "float32") -> None:
+    """Write a network to an ONNX file (opset 17), which appears whole and checked, or not at all.
+
+    The first axis of inputs and outputs is the batch, of any size. Layers keep the names of the source. The file is
+    checked by ``onnx.checker``, read again by `oamip.read`, and run by ``onnx.reference``; both must give what the
+    network gives. torch is not needed.
+
+    Args:
+        network: any, from a torch module, an ONNX file, or made by hand.
+        path: of the file, by custom ending in ``.onnx``.
+        dtype: of inputs, weights and outputs.
+
+    Raises:
+        MissingDependency: onnx is not installed.
+        InputError: another dtype.
+        ModelFileError: the file cannot be written, or would be larger than 2 GiB.
+        MismatchError: the file does not compute what the network computes.
+        UnsupportedOperator: a linear map of a kind that is not ours.
+    """
+    if dtype not in _AGREEMENT:
+        raise InputError(f"dtype={dtype!r} is not one of {', '.join(_AGREEMENT)}")
+    if importlib.util.find_spec("onnx") is None:
+        raise MissingDependency("onnx", "writing ONNX files", "onnx")
+    from oamip.writers.onnx_graph import model_of
+
+    target = Path(path)
+    model = model_of(lower(network), np.float32 if dtype == "float32" else np.float64)
+    if model.ByteSize() > _LARGEST:
+        raise ModelFileError(f"{target}: the network takes {model.ByteSize()} bytes, and an ONNX file holds 2 GiB")
+    write_atomically(
+        target,
+        model.SerializeToString(deterministic=True),
+        check=lambda written: _check(written, target, network, _AGREEMENT[dtype], np.dtype(dtype)),
+        error=ModelFileError,
+    )
+
+
+def _check(written: Path, target: Path, network: Network, tolerance: float, dtype: Any) -> None:
+    import onnx
+    from onnx.reference import ReferenceEvaluator
+
+    from oamip.readers.onnx_graph import read_onnx
+
+    model = onnx.load(written)
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except onnx.checker.ValidationError as error:
+        raise MismatchError(f"{target}: onnx.checker refuses the file ({error}); please report this network") from error
+    samples = samples_of(network)
+    again = read_onnx(written)
+    given = dict(zip(again.inputs, samples.values(), strict=True))
+    values = again.evaluate(given)
+    _compare(network, samples, [values[name] for name in again.outputs], tolerance, target, "read again")
+    names = [value.name for value in model.graph.input]
+    feed = {name: x.astype(dtype) for name, x in zip(names, samples.values(), strict=True)}
+    with np.errstate(all="ignore"):  # its kernels may touch what they do not use
+        found = ReferenceEvaluator(model).run(None, feed)
+    _compare(network, samples, [np.asarray(part) for part in found], tolerance, target, "run by onnx.reference")
+
+
+def _compare(network: Network, samples: Values, found: list[Any], tolerance: float, target: Path, how: str) -> None:
+    worst = worst_difference(network, samples, found)
+    if not worst <= tolerance:
+        raise MismatchError(f"{target}: the file, {how}, differs from the network by {worst:.2g}; it was not written")

@@ -1,0 +1,42 @@
+"""Random samples on which what was written is compared with the network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oamip.network import Network, Values
+
+__all__ = ["samples_of", "worst_difference"]
+
+_SCALES = (0.1, 1.0, 10.0)
+"""Near 0 the biases show, far out the weights."""
+
+
+def samples_of(network: Network) -> Values:
+    """Three samples of each input, from small to large, always the same ones."""
+    generator = np.random.default_rng(0)
+    return {
+        name: np.stack([scale * generator.standard_normal(network[name].shape) for scale in _SCALES])
+        for name in network.inputs
+    }
+
+
+def worst_difference(network: Network, inputs: Values, found: Sequence[NDArray[Any]]) -> float:
+    """Largest difference between outputs, relative to the largest output of the same sample, or to 1.
+
+    Infinite where a shape differs or a number is missing.
+    """
+    expected = network.evaluate(inputs)
+    worst = 0.0
+    for name, answer in zip(network.outputs, found, strict=True):
+        wanted = expected[name]
+        if answer.shape != wanted.shape:
+            return float("inf")
+        gap = np.abs(answer.astype(np.float64) - wanted).reshape(len(wanted), -1)
+        size = np.maximum(np.abs(wanted).reshape(len(wanted), -1).max(axis=1, initial=0.0), 1.0)
+        worst = max(worst, float(np.nan_to_num(gap.max(axis=1, initial=0.0) / size, nan=np.inf).max(initial=0.0)))
+    return worst

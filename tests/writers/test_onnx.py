@@ -1,0 +1,130 @@
+"""`to_onnx`: equal to the network when read again and when run by others, dynamic in the batch, atomic."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx.reference import ReferenceEvaluator
+
+import oamip
+from oamip.errors import InputError, MismatchError, MissingDependency, ModelFileError
+from oamip.network import find_groups
+from oamip.readers import read
+from oamip.writers import to_onnx
+
+ONNX = ["ACASXU_run2a_1_1_batch_2000", "Convnet_avgpool", "Convnet_maxpool", "cartpole", "cifar_base_kw"]
+ONNX += ["mnist-net_256x2", "resnet_2b"]
+
+
+def run(path, x):
+    model = onnx.load(path)
+    return ReferenceEvaluator(model).run(None, {model.graph.input[0].name: x})[0]
+
+
+def test_every_animal_is_the_same_in_torch_and_in_the_onnx_reference(animal, tmp_path):
+    to_onnx(animal.network, tmp_path / "net.onnx", dtype="float64")
+    expected = animal.module(animal.x).detach().numpy()  # the source itself, not our reading of it
+    np.testing.assert_allclose(run(tmp_path / "net.onnx", animal.x.numpy()), expected, rtol=1e-9, atol=1e-9)
+    again = oamip.read(tmp_path / "net.onnx")
+    np.testing.assert_allclose(again(animal.x.numpy()), expected, rtol=1e-9, atol=1e-9)
+    assert find_groups(again).size >= animal.groups.size
+
+
+def test_random_networks_are_the_same_when_read_and_when_run(random_one, tmp_path):
+    to_onnx(random_one, tmp_path / "net.onnx", dtype="float64")
+    x = np.random.default_rng(3).standard_normal((4, *random_one["x"].shape))
+    np.testing.assert_allclose(run(tmp_path / "net.onnx", x), random_one(x), rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(oamip.read(tmp_path / "net.onnx")(x), random_one(x), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", ONNX)
+def test_onnx_files_go_round(name, shared, tmp_path):
+    network = oamip.read(shared / "networks" / f"{name}.onnx")
+    to_onnx(network, tmp_path / "net.onnx")
+    again = oamip.read(tmp_path / "net.onnx")
+    x = np.random.default_rng(0).random((2, *network[network.inputs[0]].shape))
+    np.testing.assert_allclose(again(x), network(x), rtol=1e-5, atol=1e-5)
+    assert find_groups(again).size == find_groups(network).size
+    assert [g.name for g in find_groups(again).groups] == [g.name for g in find_groups(network).groups]
+
+
+def test_the_file_says_what_it_is(zoo, tmp_path):
+    to_onnx(zoo("convnet").network, tmp_path / "net.onnx")
+    model = onnx.load(tmp_path / "net.onnx")
+    onnx.checker.check_model(model, full_check=True)
+    assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", 17)]
+    sizes = model.graph.input[0].type.tensor_type.shape.dim
+    assert (sizes[0].dim_param, [size.dim_value for size in sizes[1:]]) == ("batch", [2, 8, 10])
+    assert {tensor.data_type for tensor in model.graph.initializer if "weight" in tensor.name} == {
+        onnx.TensorProto.FLOAT
+    }
+    assert {"0.0.weight", "2.weight", "4.bias"} <= {tensor.name for tensor in model.graph.initializer}
+    assert not any(node.op_type == "Slice" for node in model.graph.node)
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        torch.nn.AvgPool2d(3, 2, padding=1, ceil_mode=True),
+        torch.nn.AvgPool2d(2, 3, ceil_mode=True, count_include_pad=False),
+        torch.nn.AvgPool2d(2, divisor_override=3),
+        torch.nn.AdaptiveAvgPool2d((2, 3)),
+        torch.nn.AdaptiveMaxPool2d((2, 3)),
+        torch.nn.MaxPool2d(2, 4),
+        torch.nn.MaxPool2d(3, 2, padding=1, dilation=2, ceil_mode=True),
+        torch.nn.ConvTranspose2d(2, 3, 3, stride=2, padding=1, output_padding=1),
+        torch.nn.ConvTranspose2d(2, 3, 2, stride=3, dilation=3),
+        torch.nn.Upsample(scale_factor=2),
+        torch.nn.ReflectionPad2d(2),
+        torch.nn.CircularPad2d((1, 0, 2, 1)),
+        torch.nn.ConstantPad2d((1, 2, 0, 3), 0.7),
+    ],
+    ids=repr,
+)
+def test_layers_of_every_shape_of_window_come_out_right(module, tmp_path):
+    x = torch.randn(3, 2, 8, 7, dtype=torch.float64)
+    network = read(torch.nn.Sequential(torch.nn.Conv2d(2, 2, 1), torch.nn.ReLU(), module).double(), x)
+    to_onnx(network, tmp_path / "net.onnx", dtype="float64")
+    np.testing.assert_allclose(run(tmp_path / "net.onnx", x.numpy()), network(x.numpy()), rtol=1e-9, atol=1e-9)
+
+
+def test_writing_and_reading_need_no_torch(shared, tmp_path):
+    source = shared / "networks" / "cartpole.onnx"
+    code = f"""
+import sys, oamip
+from oamip.writers import to_onnx
+to_onnx(oamip.read({str(source)!r}), {str(tmp_path / "net.onnx")!r})
+assert "torch" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert oamip.read(tmp_path / "net.onnx")([[0.0] * 4]).shape == (1, 2)
+
+
+def test_a_wrong_file_is_never_put_in_place(monkeypatch, zoo, tmp_path):
+    from oamip.writers import onnx_graph
+    from oamip.writers.steps import Positive
+
+    (tmp_path / "net.onnx").write_bytes(b"before")
+    monkeypatch.setitem(onnx_graph._RULES, Positive, lambda w, step, _: w.node("Abs", [w.input(step)], step.name))
+    with pytest.raises(MismatchError, match=r"net\.onnx.*differs from the network"):
+        to_onnx(zoo("mlp").network, tmp_path / "net.onnx")
+    assert (tmp_path / "net.onnx").read_bytes() == b"before"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_what_cannot_be_written_is_refused_with_the_way_out(monkeypatch, zoo, tmp_path):
+    network = zoo("mlp").network
+    with pytest.raises(InputError, match="float16"):
+        to_onnx(network, tmp_path / "net.onnx", dtype="float16")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ModelFileError, match="cannot be written"):
+        to_onnx(network, tmp_path / "file" / "net.onnx")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(MissingDependency, match=r"oamip\[onnx\]"):
+        to_onnx(network, tmp_path / "net.onnx")
