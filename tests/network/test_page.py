@@ -12,7 +12,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "networks.md"
 def test_the_page_runs_and_shows_what_it_prints(tmp_path, monkeypatch, capsys) -> None:
     text = PAGE.read_text(encoding="utf-8")
     blocks = re.findall(r"^```python\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
-    assert len(blocks) == 7
+    assert len(blocks) == 8
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {"__name__": "page"}
     for number, block in enumerate(blocks, 1):

@@ -30,6 +30,7 @@ from oamip.network import (
 )
 from oamip.network.shrink import random_inputs, shrink
 from oamip.readers import read
+from oamip.writers import to_onnx, to_torch
 
 
 def agree(small, groups, keep, seed=7):
@@ -102,6 +103,21 @@ def test_resnet20_loses_half_of_every_group(resnet20):
     small = network.shrink(Decision.of(groups, keep))
     agree(small, groups, keep)
     assert cost_of(find_groups(small)).count() == cost_of(groups).count(keep)
+
+
+@pytest.mark.parametrize("name", ["convnet", "residual", "concatenation", "padded_shortcut", "grouped"])
+def test_what_is_simplified_and_shrunk_leaves_as_a_torch_module_and_as_an_onnx_file(
+    zoo, name, rng, random_keep, tmp_path
+):
+    simple = zoo(name).network.simplify()
+    groups = find_groups(simple)
+    small = shrink(groups, random_keep(groups, rng)).simplify()
+    x = zoo(name).x
+    expected = small(x.numpy())
+    with torch.no_grad():
+        np.testing.assert_allclose(to_torch(small, dtype=torch.float64)(x), expected, rtol=1e-9, atol=1e-9)
+    to_onnx(small, tmp_path / "small.onnx")
+    np.testing.assert_allclose(read(tmp_path / "small.onnx")(x.numpy()), expected, rtol=1e-4, atol=1e-4)
 
 
 def test_only_some_groups_shrink(zoo):
