@@ -20,7 +20,7 @@ from oamip.errors import InputError
 from oamip.files import write_atomically
 from oamip.network.layout import Place, Point, arrange
 from oamip.network.nodes import Affine, Input, Max, Node, ReLU
-from oamip.network.summary import Stable, map_kind, shape_text
+from oamip.network.summary import Stable, map_kind, shape_text, stable_counts
 
 if TYPE_CHECKING:
     from oamip.network.network import Network
@@ -71,11 +71,11 @@ def draw(network: Network, path: Path | str | None = None, bounds: Stable | None
         The figure; a notebook shows it.
 
     Raises:
-        InputError: the suffix is none of these.
+        InputError: the suffix is none of these, or the bounds belong to another network.
     """
     if path is not None and Path(path).suffix.lower() not in FORMATS:
         raise InputError(f"{path}: pictures end in {', '.join(FORMATS)}")
-    stability = {} if bounds is None else bounds.stability(network)
+    stability = stable_counts(network, bounds)
     texts = {name: _text(network, network[name]) for name in network.order}
     widths = {name: max(_width(line) for line in lines) + 0.2 for name, lines in texts.items()}
     place = arrange(network.graph, widths, step=_STEP, gap=_GAP, tallest=_TALLEST)

@@ -193,7 +193,11 @@ class Network:
     # What works on whole networks has its own files above this one, which are therefore imported when they are needed.
 
     def summary(self, bounds: Stable | None = None) -> str:
-        """A table of the nodes with kinds, shapes, maps, parameters and, given bounds, stable ReLUs."""
+        """A table of the nodes with kinds, shapes, maps, parameters and, given bounds, stable ReLUs.
+
+        Raises:
+            InputError: the bounds belong to another network.
+        """
         from oamip.network.summary import summary
 
         return summary(self, bounds)
@@ -203,7 +207,7 @@ class Network:
 
         Raises:
             MissingDependency: matplotlib is not installed.
-            InputError: the path does not end in .svg, .png or .pdf.
+            InputError: the path does not end in .svg, .png or .pdf, or the bounds belong to another network.
         """
         if importlib.util.find_spec("matplotlib") is None:
             raise MissingDependency("matplotlib", "drawing a network", "plot")

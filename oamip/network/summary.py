@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from oamip.errors import InputError
 from oamip.network.cost import cost_of
 from oamip.network.groups import without_units
 from oamip.network.maps import LinearMap, Sum, Weighted
@@ -13,7 +14,7 @@ from oamip.network.nodes import Affine, Max, Node, ReLU
 if TYPE_CHECKING:
     from oamip.network.network import Network
 
-__all__ = ["Stable", "map_kind", "parameters", "shape_text", "summary"]
+__all__ = ["Stable", "map_kind", "parameters", "shape_text", "stable_counts", "summary"]
 
 
 class Stable(Protocol):
@@ -35,8 +36,11 @@ def summary(network: Network, bounds: Stable | None = None) -> str:
     Args:
         network: any.
         bounds: of this network.
+
+    Raises:
+        InputError: the bounds belong to another network.
     """
-    stability = {} if bounds is None else bounds.stability(network)
+    stability = stable_counts(network, bounds)
     header = ["node", "kind", "shape", "map", "parameters", "non-zeros"]
     header += ["on", "off", "unstable"] * (bounds is not None)
     counts = parameters(network)
@@ -53,6 +57,18 @@ def summary(network: Network, bounds: Stable | None = None) -> str:
             cells += [f"{count:,}" for count in stability[name]] if name in stability else [""] * 3
         rows.append([*cells, node.module])
     return "\n".join([*_aligned(rows, left={0, 1, 2, 3, len(rows[0]) - 1}), _totals(network, nonzeros, stability)])
+
+
+def stable_counts(network: Network, bounds: Stable | None) -> Mapping[str, tuple[int, int, int]]:
+    """ReLU name → entries always on, always off, unstable; empty without bounds.
+
+    Raises:
+        InputError: the bounds belong to another network.
+    """
+    try:
+        return {} if bounds is None else bounds.stability(network)
+    except KeyError as error:
+        raise InputError(f"these bounds know no node {error}; compute them for this very network") from None
 
 
 def _totals(network: Network, nonzeros: int, stability: Mapping[str, tuple[int, int, int]]) -> str:

@@ -208,6 +208,16 @@ def test_a_normalisation_folds_into_the_layer_behind_it_only_where_that_is_exact
     assert not folds or small["c"].layer == Layer("c", "conv", bias=bool(shift))
 
 
+def test_two_normalisations_are_one_with_the_parameters_of_a_learnt_one(rng):
+    net = Hand(3).affine("a", ("x", Scale(rng.normal(size=3), (3,))), bias=1.0, layer="norm").net
+    fixed = Affine("b", (3,), "b", np.ones(3), Layer("b", "norm", bias=False))
+    net.add(fixed, ("a", Scale(rng.normal(size=3), (3,))))
+    net.outputs = ("b",)
+    small = assert_rewritten(net, merge_affine)
+    assert small.order == ("x", "b")
+    assert cost_of(find_groups(small)).count() == cost_of(find_groups(net)).count() == (6, 0)
+
+
 def test_a_normalisation_before_a_sum_stays_a_layer(rng):
     net = (
         Hand(3)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 
 import numpy as np
+import pytest
 import torch
 from torch import nn
 
 from oamip.bounds import Box, interval
+from oamip.errors import InputError
 from oamip.network import Affine, ReLU, cost_of
 from oamip.network.summary import parameters, summary
 from oamip.readers import read
@@ -55,6 +57,14 @@ def test_bounds_add_how_many_relus_are_stable(zoo):
     assert table[-1].endswith(f"{on:,} always on, {off:,} always off, {unstable:,} unstable")
     assert min(on, off, unstable) > 0
     assert on + off + unstable == 2 * sum(int(np.prod(node.shape)) for node in specimen.network.nodes(ReLU))
+
+
+def test_bounds_of_another_network_are_refused(zoo):
+    other = zoo("mlp")
+    bounds = interval(other.network, Box.around(other.x[:1].numpy(), 0.1))
+    for show in (zoo("convnet").network.summary, lambda bounds: zoo("convnet").network.draw(bounds=bounds)):
+        with pytest.raises(InputError, match="these bounds know no node"):
+            show(bounds)
 
 
 def test_a_module_that_is_called_twice_is_counted_once(zoo):
