@@ -15,15 +15,18 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors.torch import save as serialise
-from torch import nn
+from torch import fx, nn
 
 from oamip.data import Data, call_factory, load
 from oamip.errors import DataError, ModelFileError
 from oamip.files import write_atomically
 from oamip.learning import Progress, train
+from oamip.readers import read, saved
+from oamip.readers.exported import load_exported
 from oamip.weights import load_weights, refuse_not_finite
+from oamip.writers import INPUT_SHAPES, to_torch
 
-__all__ = ["BUILT_IN", "BuiltIn", "Recipe", "open_model"]
+__all__ = ["BUILT_IN", "FILES", "BuiltIn", "Recipe", "fitted", "open_model"]
 
 _log = logging.getLogger(__name__)
 
@@ -93,6 +96,32 @@ BUILT_IN: Mapping[str, BuiltIn] = {
 128) with 5 epochs where the paper took 30: give ``epochs=30`` for the paper's own."""
 
 
+def _from_onnx(path: str) -> nn.Module:
+    return to_torch(read(path))
+
+
+FILES: Mapping[str, Callable[[str], nn.Module]] = {
+    ".safetensors": saved.load,
+    ".pt2": load_exported,
+    ".onnx": _from_onnx,
+    ".onnx.gz": _from_onnx,
+}
+"""Endings of files that hold a network, weights and all."""
+
+
+def fitted(data: Data, module: nn.Module) -> Data:
+    """The data in the shape that a network made of an ONNX file takes, which its file fixes; else as it is.
+
+    Flat samples and images, and axes of length 1, are told apart by their shapes alone, so (1, 28, 28), (784,) and
+    (784, 1) become each other, which the note of the data says. Axes never trade places.
+
+    Raises:
+        DataError: another number of entries, or other axes in another order.
+    """
+    shapes = module.meta.get(INPUT_SHAPES) if isinstance(module, fx.GraphModule) else None
+    return data.reshaped(shapes[0]) if shapes else data
+
+
 def open_model(
     spec: str,
     *,
@@ -106,8 +135,9 @@ def open_model(
     """The network that a command line names, in evaluation mode.
 
     Args:
-        spec: a key of `BUILT_IN`; a ``.safetensors`` file of `oamip.readers.saved`; a ``.pt2`` file of torch.export; or
-            ``package.module:factory``, called without arguments (the working directory is importable).
+        spec: a key of `BUILT_IN`; a ``.safetensors`` file of `oamip.readers.saved`; a ``.pt2`` file of torch.export; an
+            ``.onnx`` file, which becomes a module by `oamip.writers.to_torch`; or ``package.module:factory``, called
+            without arguments (the working directory is importable).
         weights: a state dict for the network, safetensors or ``torch.save``; a built-in is then not trained.
         data: what a built-in trains on; by default the data set of its recipe.
         seed: of a built-in's initial weights and training.
@@ -125,20 +155,14 @@ def open_model(
         if weights is None:
             return _trained(spec, data, seed, epochs, cache, progress)
         module = BUILT_IN[spec].build()
-    elif spec.endswith(".safetensors"):
-        from oamip.readers import saved
-
-        module = saved.load(spec)
-    elif spec.endswith(".pt2"):
-        from oamip.readers.exported import load_exported
-
-        module = load_exported(spec)
+    elif spec.endswith(tuple(FILES)):
+        module = next(load_file for ending, load_file in FILES.items() if spec.endswith(ending))(spec)
     elif ":" in spec:
         module = call_factory(spec, error=ModelFileError)
         if not isinstance(module, nn.Module):
             raise ModelFileError(f"{spec} returns {type(module).__name__}; let it return a torch.nn.Module")
     else:
-        kinds = f"{', '.join(BUILT_IN)}, FILE.safetensors, FILE.pt2 or package.module:factory"
+        kinds = f"{', '.join(BUILT_IN)}, {', '.join(f'FILE{ending}' for ending in FILES)} or package.module:factory"
         raise ModelFileError(f"model {spec!r} is unknown; give {kinds}")
     if weights is not None:
         load_weights(module, Path(weights))

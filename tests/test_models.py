@@ -9,7 +9,7 @@ from torch import nn
 from oamip.data import as_data, load
 from oamip.errors import DataError, ModelFileError
 from oamip.learning import accuracy
-from oamip.models import BUILT_IN, open_model
+from oamip.models import BUILT_IN, fitted, open_model
 from oamip.readers import saved
 
 
@@ -160,3 +160,30 @@ def test_saved_and_exported_files_are_opened_by_their_ending(mine, tmp_path):
     saved.save(mine, x, tmp_path / "a.safetensors")
     with pytest.raises(ModelFileError, match="NaN"):
         open_model(str(tmp_path / "a.safetensors"))
+
+
+# --- ONNX files ---
+
+
+def test_an_onnx_file_is_opened_and_data_takes_its_shape(shared):
+    module = open_model(str(shared / "networks" / "mnist-net_256x2.onnx"))
+    data = load("mnist", data_dir=shared / "data")
+    fit = fitted(data, module)
+    assert fit.test.shape == (784, 1)
+    assert "reshaped from (1, 28, 28) to (784, 1)" in fit.note
+    assert accuracy(module, fit.test) > 0.97
+    again = fitted(data.reshaped((784,)), module)
+    assert again.test.x.shape == (10_000, 784, 1)
+    with pytest.raises(DataError, match=r"\(1, 8, 8\), the network takes \(784, 1\)"):
+        fitted(load("digits"), module)
+
+
+def test_other_networks_leave_the_data_as_it_is(digits):
+    assert fitted(digits, BUILT_IN["digits-cnn"].build()) is digits
+
+
+@pytest.mark.parametrize("content", [b"", b"no model", b"\x08\x08"])
+def test_a_damaged_onnx_file_is_refused_by_name(tmp_path, content):
+    (tmp_path / "net.onnx").write_bytes(content)
+    with pytest.raises(ModelFileError, match=r"net\.onnx"):
+        open_model(str(tmp_path / "net.onnx"))
