@@ -25,7 +25,7 @@ from oamip.readers.norms import FixedNorm1d, FixedNorm2d, FixedNorm3d
 from oamip.readers.pooling import _length as pooled_length
 from oamip.writers import steps as s
 from oamip.writers.lowering import Lowered, lower
-from oamip.writers.samples import samples_of, worst_difference
+from oamip.writers.samples import outputs_of, samples_of, worst_difference
 
 __all__ = ["INPUT_SHAPES", "to_torch"]
 
@@ -84,7 +84,7 @@ def _prove(module: nn.Module, network: Network) -> None:
     with torch.no_grad():
         answer = module(*(torch.from_numpy(value) for value in inputs.values()))
     found = [part.numpy() for part in (answer if isinstance(answer, tuple) else (answer,))]
-    worst = worst_difference(network, inputs, found)
+    worst = worst_difference(outputs_of(network, inputs), found)
     if not worst <= _AGREEMENT:
         raise MismatchError(f"the torch module differs from the network by {worst:.2g}; please report this network")
 
