@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 
 from oamip.budget import Budget, Scope
-from oamip.data import as_data
+from oamip.data import Data, as_data
 from oamip.decision import Decision, Scores
 from oamip.errors import BudgetError, InputError, ModelFileError
 from oamip.formulations.importance import ImportanceOptions
@@ -87,11 +87,12 @@ def prune(
         MismatchError: the smaller module is not the masked network.
         SolveError: the solver gave no usable answer.
     """
-    module = _opened(model)
+    parts = as_data(data, seed=seed)
+    module = _opened(model, parts)
     _check_kinds(module, options, scope)
     job = Pruning(
         module,
-        fitted(as_data(data, seed=seed), module),
+        fitted(parts, module),
         solver_for(backend, solver, route=route, isolate=isolate, executor=executor),
         name=name or (Path(model).name if isinstance(model, str | Path) else type(model).__name__),
         scope=scope or Scope(),
@@ -135,11 +136,12 @@ def score(
 
     With a budget the scores look ahead to it, in steps where it asks for much; without one they are made at once.
     """
-    module = _opened(model)
+    parts = as_data(data, seed=seed)
+    module = _opened(model, parts)
     _check_kinds(module, options, scope)
     job = Pruning(
         module,
-        fitted(as_data(data, seed=seed), module),
+        fitted(parts, module),
         solver_for(backend, solver, route=route, isolate=isolate, executor=executor),
         scope=scope or Scope(),
         options=options or Options(),
@@ -162,13 +164,16 @@ def load(path: Path | str) -> nn.Module:
         ModelFileError: the file is missing, damaged, or of another kind.
         UnsupportedOperator: it holds an operator that cannot be read.
     """
-    if not str(path).endswith(tuple(FILES)):
-        raise ModelFileError(f"{path}: a network is loaded from a file ending in {', '.join(FILES)}")
-    return open_model(str(path))
+    return _opened(path)  # type: ignore[no-any-return]
 
 
-def _opened(model: Any) -> Any:
-    return load(model) if isinstance(model, str | Path) else model
+def _opened(model: Any, data: Data | None = None) -> Any:
+    """What a user gave, opened if it is a file; nothing else that a text could mean."""
+    if not isinstance(model, str | Path):
+        return model
+    if not str(model).endswith(tuple(FILES)):
+        raise ModelFileError(f"{model}: a network is loaded from a file ending in {', '.join(FILES)}")
+    return open_model(str(model), data=data)
 
 
 def _budget(budget: Any) -> Budget | None:

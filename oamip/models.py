@@ -6,6 +6,7 @@ The inputs of the built-in networks lie in [0, 1]; each ends in ten scores witho
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from safetensors.torch import save as serialise
 from torch import fx, nn
 
 from oamip.data import Data, call_factory, load
-from oamip.errors import DataError, ModelFileError
+from oamip.errors import DataError, MissingDependency, ModelFileError
 from oamip.files import write_atomically
 from oamip.learning import Progress, train
 from oamip.readers import read, saved
@@ -96,17 +97,28 @@ BUILT_IN: Mapping[str, BuiltIn] = {
 128) with 5 epochs where the paper took 30: give ``epochs=30`` for the paper's own."""
 
 
-def _from_onnx(path: str) -> nn.Module:
-    return to_torch(read(path))
+def _from_onnx(path: str, data: Data | None) -> nn.Module:
+    """The module; sizes that the file leaves open are those of the data."""
+    if importlib.util.find_spec("onnx") is None:
+        raise MissingDependency("onnx", "reading ONNX files", "onnx")
+    from oamip.readers.onnx_graph.reader import declared_sizes
+
+    declared = declared_sizes(Path(path))
+    shapes = {}
+    if data is not None and len(declared) == 1:
+        ((name, sizes),) = declared.items()
+        if None in sizes[1:] and len(sizes) == 1 + len(data.train.shape):
+            shapes[name] = (1, *data.train.shape)
+    return to_torch(read(path, shapes=shapes or None))
 
 
-FILES: Mapping[str, Callable[[str], nn.Module]] = {
-    ".safetensors": saved.load,
-    ".pt2": load_exported,
+FILES: Mapping[str, Callable[[str, Data | None], nn.Module]] = {
+    ".safetensors": lambda path, _: saved.load(path),
+    ".pt2": lambda path, _: load_exported(path),
     ".onnx": _from_onnx,
     ".onnx.gz": _from_onnx,
 }
-"""Endings of files that hold a network, weights and all."""
+"""Endings of files that hold a network, weights and all; each is opened by its path, and data that fills in sizes."""
 
 
 def fitted(data: Data, module: nn.Module) -> Data:
@@ -116,9 +128,13 @@ def fitted(data: Data, module: nn.Module) -> Data:
     (784, 1) become each other, which the note of the data says. Axes never trade places.
 
     Raises:
-        DataError: another number of entries, or other axes in another order.
+        DataError: another number of entries, other axes in another order, or a network of several inputs.
     """
     shapes = module.meta.get(INPUT_SHAPES) if isinstance(module, fx.GraphModule) else None
+    if shapes and len(shapes) > 1:
+        raise DataError(
+            f"the network takes {len(shapes)} inputs, and '{data.name}' has one; networks of one are pruned"
+        )
     return data.reshaped(shapes[0]) if shapes else data
 
 
@@ -139,7 +155,8 @@ def open_model(
             ``.onnx`` file, which becomes a module by `oamip.writers.to_torch`; or ``package.module:factory``, called
             without arguments (the working directory is importable).
         weights: a state dict for the network, safetensors or ``torch.save``; a built-in is then not trained.
-        data: what a built-in trains on; by default the data set of its recipe.
+        data: what a built-in trains on, by default the data set of its recipe; and what gives an ONNX file the sizes
+            that it leaves open.
         seed: of a built-in's initial weights and training.
         epochs: in place of the recipe's.
         cache: a folder that keeps trained built-ins, found again by network, data, seed and epochs.
@@ -156,7 +173,7 @@ def open_model(
             return _trained(spec, data, seed, epochs, cache, progress)
         module = BUILT_IN[spec].build()
     elif spec.endswith(tuple(FILES)):
-        module = next(load_file for ending, load_file in FILES.items() if spec.endswith(ending))(spec)
+        module = next(load_file for ending, load_file in FILES.items() if spec.endswith(ending))(spec, data)
     elif ":" in spec:
         module = call_factory(spec, error=ModelFileError)
         if not isinstance(module, nn.Module):

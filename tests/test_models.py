@@ -7,10 +7,11 @@ from safetensors.torch import save_file
 from torch import nn
 
 from oamip.data import as_data, load
-from oamip.errors import DataError, ModelFileError
+from oamip.errors import DataError, InputError, ModelFileError
 from oamip.learning import accuracy
 from oamip.models import BUILT_IN, fitted, open_model
-from oamip.readers import saved
+from oamip.readers import read, saved
+from oamip.writers import to_onnx, to_torch
 
 
 @pytest.fixture(scope="module")
@@ -178,8 +179,34 @@ def test_an_onnx_file_is_opened_and_data_takes_its_shape(shared):
         fitted(load("digits"), module)
 
 
+def test_a_network_of_several_inputs_is_refused_on_data_of_one(digits):
+    class Two(nn.Module):
+        def forward(self, a, b):
+            return a.relu() + b
+
+    network = read(Two(), (torch.ones(1, 3), torch.ones(1, 3)))
+    with pytest.raises(DataError, match="takes 2 inputs, and 'digits' has one"):
+        fitted(digits, to_torch(network))
+
+
 def test_other_networks_leave_the_data_as_it_is(digits):
     assert fitted(digits, BUILT_IN["digits-cnn"].build()) is digits
+
+
+def test_sizes_that_an_onnx_file_leaves_open_are_those_of_the_data(tmp_path, digits):
+    import onnx
+
+    module = nn.Sequential(nn.Conv2d(1, 3, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 10))
+    to_onnx(read(module, torch.zeros(1, 1, 8, 8)), tmp_path / "net.onnx")
+    model = onnx.load(tmp_path / "net.onnx")
+    for axis, name in ((2, "height"), (3, "width")):
+        model.graph.input[0].type.tensor_type.shape.dim[axis].dim_param = name
+    onnx.save(model, tmp_path / "net.onnx")
+    with pytest.raises(InputError, match="not all fixed"):
+        open_model(str(tmp_path / "net.onnx"))
+    again = open_model(str(tmp_path / "net.onnx"), data=digits)
+    x = torch.from_numpy(digits.test.x[:5])
+    torch.testing.assert_close(again(x), module(x))
 
 
 @pytest.mark.parametrize("content", [b"", b"no model", b"\x08\x08"])

@@ -14,7 +14,7 @@ from oamip.network import Affine, Dense, Input, Network, ReLU, find_groups
 from oamip.pruning.removal import remove
 from oamip.readers import read, saved
 from oamip.readers.exported import load_exported
-from oamip.writers import to_torch
+from oamip.writers import save, to_torch
 
 ONNX = ["ACASXU_run2a_1_1_batch_2000", "Convnet_avgpool", "Convnet_maxpool", "cartpole", "cifar_base_kw"]
 ONNX += ["mnist-net_256x2", "resnet_2b"]
@@ -121,12 +121,16 @@ def test_it_can_be_traced_saved_exported_and_pruned(name, zoo, tmp_path):
     assert sum(p.numel() for p in small.parameters()) < sum(p.numel() for p in module.parameters())
 
 
-def test_fixed_normalisations_do_not_learn_from_batches(zoo):
+@pytest.mark.parametrize("kind", ["", "safetensors", "pt2", "onnx"])
+def test_normalisations_do_not_learn_from_batches_also_from_files(kind, zoo, tmp_path):
     animal = zoo("depthwise")
-    module = to_torch(animal.network, dtype=torch.float64)
-    expected = module(animal.x)
-    assert torch.equal(module.train()(100 * animal.x)[:0], expected[:0])
-    torch.testing.assert_close(module(animal.x), expected)
+    module, x = to_torch(animal.network), animal.x.float()
+    if kind:
+        save(module, x, tmp_path / f"net.{kind}")
+        module = oamip.load(tmp_path / f"net.{kind}")
+    expected = module(x)
+    module.train()(100 * x + 5)
+    assert torch.equal(module(x), expected)
 
 
 def test_single_precision_is_the_default_and_the_shape_of_a_sample_is_told(zoo):
