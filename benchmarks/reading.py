@@ -1,12 +1,13 @@
 """Seconds and memory to read each network of a folder, beside the size of what it is read from.
 
 Every file is read in a process of its own, by `oamip.read`: ONNX files as they are; state dicts of the networks known
-here after they were put into their module. Time is the median of several readings. The module's size is that of its
+here after they were put into their module. Time is the median of several readings, in milliseconds of one core, which
+other users of the machine hardly lengthen. The source's size is that of its
 parameters and buffers as stored; memory is what reading adds at its peak, as Python's allocator sees it (tracemalloc,
 numpy included, in a reading of its own), and the growth of the process's largest resident set over the first reading;
 libraries are loaded before.
 
-    python benchmarks/reading.py ../shared/networks --repeats 5
+    python benchmarks/reading.py ../shared/networks --repeats 21
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-COLUMNS = ("file", "nodes", "entries", "source KiB", "reading ms", "peak MiB", "resident MiB")
+COLUMNS = ("file", "nodes", "entries", "source KiB", "CPU ms", "peak MiB", "resident MiB")
 """``entries``: numbers in one sample at all nodes together."""
 
 
@@ -130,9 +131,9 @@ def measure(path: Path, repeats: int) -> dict[str, Any]:
     times = []
     for _ in range(repeats):
         gc.collect()
-        began = time.perf_counter()
+        began = time.process_time()
         read()
-        times.append(time.perf_counter() - began)
+        times.append(time.process_time() - began)
     gc.collect()
     tracemalloc.start()
     read()
