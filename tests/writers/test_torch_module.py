@@ -188,7 +188,7 @@ def test_linear_maps_of_strangers_are_written_as_matrices(monkeypatch, tmp_path)
     assert_same(net, to_torch(net, dtype=torch.float64))
     to_onnx(net, tmp_path / "net.onnx", dtype="float64")
     monkeypatch.setattr("oamip.writers.lowering._DENSE", 35)
-    with pytest.raises(UnsupportedOperator, match="Turned at 'y'.*6 × 6"):
+    with pytest.raises(UnsupportedOperator, match=r"Turned at 'y'.*6 × 6"):
         to_torch(net)
 
 
