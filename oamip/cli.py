@@ -32,6 +32,12 @@ app.command(
 )
 app.command("oamip.commands.score:score", name="score", help="Score the units of a network; cut later, often.")
 app.command(
+    "oamip.commands.front:front",
+    name="front",
+    help="Train a front of networks between cross-entropy and the L1 norm of the weights, and find its knee.\n\n"
+    "For example: oamip front lenet5 --data mnist --data-dir data --jobs 2 --out front",
+)
+app.command(
     "oamip.commands.export:export",
     name="export",
     help="Write the program that scores a network as an .mps or .lp file, for any other solver.\n\n"

@@ -41,7 +41,8 @@ class Options:
         time_limit: wall seconds for the whole solve, cut rounds included; ``inf`` for none.
         node_limit: branch-and-bound nodes; ``None`` for no limit.
         gap_relative: stop when ``|objective − bound| ≤ gap_relative · |objective|``.
-        gap_absolute: stop when ``|objective − bound| ≤ gap_absolute``.
+        gap_absolute: stop when ``|objective − bound| ≤ gap_absolute``; where all costs are smaller than 1, the default
+            is as much smaller.
         feasibility: largest violation of a row or bound that counts as satisfied.
         integrality: largest distance from an integer that counts as integer.
         threads: threads of the solver; 1 gives runs that repeat.

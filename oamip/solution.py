@@ -38,18 +38,19 @@ Reason: TypeAlias = Literal[
 Held: TypeAlias = Literal["proven", "feasible", "none"]
 
 
-def relative_gap(objective: float, bound: float) -> float:
-    """``|p − d| / max(|p|, |d|, 1e-10)``; 1 if the signs differ, ``inf`` when either is missing.
+def relative_gap(objective: float, bound: float, unit: float = 1.0) -> float:
+    """``|p − d| / max(|p|, |d|)``; 1 if the signs differ, ``inf`` when either is missing.
 
-    Values within 1e-9 of zero count as zero, so that an optimum of 0 has gap 0 and not 1.
+    Values that differ by 1e-9 units are equal, so that an optimum of 0 has gap 0 and not 1; the unit of an objective
+    is that of its costs (`oamip.solving.scale`).
     """
     if not (math.isfinite(objective) and math.isfinite(bound)):
         return math.inf
-    if abs(objective - bound) <= 1e-9:
+    if abs(objective - bound) <= 1e-9 * unit:
         return 0.0
     if objective * bound < 0:
         return 1.0
-    return abs(objective - bound) / max(abs(objective), abs(bound), 1e-10)
+    return abs(objective - bound) / max(abs(objective), abs(bound))
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,7 @@ class Solution:
         bridges: how each atom of the program reached the solver, and what that added.
         clash: when infeasible, names of row blocks that cannot hold together (may be empty).
         warnings: what the solver could not do, by name; never silence.
+        unit: of the objective, a power of two near its costs where these are far from 1; tolerances are in it.
     """
 
     reason: Reason
@@ -101,11 +103,12 @@ class Solution:
     clash: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     log: str = field(default="", repr=False)
+    unit: float = 1.0
 
     @property
     def gap(self) -> float:
         """`relative_gap` of objective and bound."""
-        return relative_gap(self.objective, self.bound)
+        return relative_gap(self.objective, self.bound, self.unit)
 
     @property
     def verified(self) -> bool:

@@ -421,6 +421,51 @@ def rng() -> np.random.Generator:
     return np.random.default_rng(0)
 
 
+# ── ResNet-20 ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class ShortcutBlock(nn.Module):
+    """Two convolutions; where the stage changes the shortcut takes every second pixel and adds channels of zeros."""
+
+    def __init__(self, inner: int, outer: int) -> None:
+        super().__init__()
+        self.stride = outer // inner
+        self.conv1, self.bn1 = nn.Conv2d(inner, outer, 3, self.stride, 1, bias=False), nn.BatchNorm2d(outer)
+        self.conv2, self.bn2 = nn.Conv2d(outer, outer, 3, 1, 1, bias=False), nn.BatchNorm2d(outer)
+        self.more = (outer - inner) // 2
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = self.bn2(self.conv2(functional.relu(self.bn1(self.conv1(x)))))
+        if self.more:
+            x = functional.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, self.more, self.more), "constant", 0)
+        return functional.relu(out + x)
+
+
+class ResNet20(nn.Module):
+    """Three stages of three blocks, option A."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1, self.bn1 = nn.Conv2d(3, 16, 3, 1, 1, bias=False), nn.BatchNorm2d(16)
+        self.layer1 = nn.Sequential(ShortcutBlock(16, 16), ShortcutBlock(16, 16), ShortcutBlock(16, 16))
+        self.layer2 = nn.Sequential(ShortcutBlock(16, 32), ShortcutBlock(32, 32), ShortcutBlock(32, 32))
+        self.layer3 = nn.Sequential(ShortcutBlock(32, 64), ShortcutBlock(64, 64), ShortcutBlock(64, 64))
+        self.linear = nn.Linear(64, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.layer3(self.layer2(self.layer1(functional.relu(self.bn1(self.conv1(x))))))
+        return self.linear(functional.avg_pool2d(x, x.size(3)).flatten(1))
+
+
+@pytest.fixture(scope="session")
+def resnet20(shared: Path) -> nn.Module:
+    """ResNet-20 for CIFAR-10 with the trained weights of `../shared/networks`; not to be changed."""
+    module = ResNet20().eval()
+    stored = torch.load(shared / "networks" / "resnet20_cifar10.th", weights_only=True, map_location="cpu")
+    module.load_state_dict({name.removeprefix("module."): value for name, value in stored["state_dict"].items()})
+    return module
+
+
 # ── seconds per folder ───────────────────────────────────────────────────────────────────────────────────────────────
 
 BUDGETS = {  # seconds of tests in a folder, added up over two cores, told beside what it took; nothing fails by it
@@ -430,6 +475,7 @@ BUDGETS = {  # seconds of tests in a folder, added up over two cores, told besid
     "encodings": 5,
     "formulations": 40,
     "gates": 5,
+    "learning": 10,
     "network": 15,
     "program": 20,
     "properties": 10,
@@ -437,6 +483,7 @@ BUDGETS = {  # seconds of tests in a folder, added up over two cores, told besid
     "readers": 60,
     "solving": 240,
     "writers": 40,
+    "training": 70,
     "tests": 150,  # files beside the folders
     "doctests": 10,
 }

@@ -6,7 +6,7 @@ With u the arguments and t the bound of an epigraph row,
     Σ u_c² ≤ t                ‖(2u, 1 − t)‖ ≤ 1 + t
     ‖w‖² / y ≤ t              ‖(2w, y − t)‖ ≤ y + t
 
-The last one is the true perspective; `Perspective.steepest`, where it is continued by tangents, has no part in it.
+`Perspective.steepest` has no part in the last one: what it allows are rows of the program.
 """
 
 from __future__ import annotations

@@ -52,11 +52,13 @@ def interval(network: Network, box: Box | Mapping[str, Box], groups: Groups | No
     if groups is not None and groups.network is not network:
         raise InputError("these groups belong to another network; find them in this one")
     ranges = dict(_inputs(network, box))
+    boxes = len(next(iter(ranges.values()))[0])
     sites = set() if groups is None else set(groups.sites)
     for name in network.order:
         node = network[name]
         if isinstance(node, Affine):
-            ranges[name] = _affine(node, [(map_, ranges[source]) for source, map_ in network.edges(name)])
+            edges = [(map_, ranges[source]) for source, map_ in network.edges(name)]
+            ranges[name] = _affine(node, edges, boxes)
         elif isinstance(node, ReLU):
             low, high = ranges[network.predecessor(name)]
             ranges[name] = np.maximum(low, 0.0), np.maximum(high, 0.0)
@@ -79,8 +81,8 @@ def _inputs(network: Network, box: Box | Mapping[str, Box]) -> dict[str, Range]:
     return {name: (given.lower, given.upper) for name, given in boxes.items()}
 
 
-def _affine(node: Affine, edges: list[tuple[LinearMap, Range]]) -> Range:
-    low = high = magnitude = np.zeros((1, *node.shape))
+def _affine(node: Affine, edges: list[tuple[LinearMap, Range]], boxes: int) -> Range:
+    low = high = magnitude = np.zeros((boxes, *node.shape))
     terms = np.broadcast_to((node.bias != 0).astype(np.int64), node.shape)
     for map_, (lower, upper) in edges:
         largest = np.maximum(np.abs(lower), np.abs(upper))

@@ -1,8 +1,8 @@
 """What the net is: a graph of affine, ReLU and max nodes in float64, with its removable units.
 
 `Network` holds and evaluates the graph; `pullback` gives gradients by adjoint maps; `find_groups` tells which channels
-live and die together; `Cost` counts parameters and multiply-adds for any set of surviving units. Readers
-(`oamip.readers`) make networks; nothing here knows torch, programs or solvers.
+live and die together; `Cost` counts parameters and multiply-adds for any set of surviving units; `shrink` cuts the
+others out. Readers (`oamip.readers`) make networks; nothing here knows torch, programs or solvers.
 """
 
 from oamip.network.cost import Cost, cost_of
@@ -24,7 +24,9 @@ from oamip.network.maps import (
 )
 from oamip.network.network import Network, Values, pullback
 from oamip.network.nodes import Affine, Input, Layer, Max, Node, ReLU
+from oamip.network.rewrites import simplify
 from oamip.network.search import find_groups
+from oamip.network.shrink import shrink
 
 __all__ = [
     "ABSENT",
@@ -57,4 +59,6 @@ __all__ = [
     "flatten",
     "identity",
     "pullback",
+    "shrink",
+    "simplify",
 ]

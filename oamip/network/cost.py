@@ -81,7 +81,10 @@ def cost_of(groups: Groups) -> Cost:
     """The cost model of a network with its groups."""
     network, layers, seen = groups.network, [], set()
     for node in network.nodes(Affine):
-        source, map_ = network.edges(node.name)[0]
+        edges = network.edges(node.name)
+        if not edges:  # a constant
+            continue
+        source, map_ = edges[0]
         before, after = groups.labels[source], groups.labels[node.name]
         if node.layer is None:
             if isinstance(map_, Weighted):

@@ -23,7 +23,18 @@ from oamip.network.maps import (
     TransposedConvolution,
 )
 
-__all__ = ["ABSENT", "FIXED", "OUTPUT", "Labels", "blocks_of", "carries", "input_slots", "is_depthwise", "output_slots"]
+__all__ = [
+    "ABSENT",
+    "FIXED",
+    "OUTPUT",
+    "Labels",
+    "axis_of_units",
+    "blocks_of",
+    "carries",
+    "input_slots",
+    "is_depthwise",
+    "output_slots",
+]
 
 Labels: TypeAlias = NDArray[np.intp]
 
@@ -66,3 +77,12 @@ def output_slots(map_: LinearMap) -> Labels:
     if isinstance(map_, Dense):
         return np.tile(np.arange(map_.out_shape[-1]), map_.positions)
     return np.repeat(np.arange(map_.out_shape[0]), int(np.prod(map_.out_shape[1:])))
+
+
+def axis_of_units(grid: Labels) -> int | None:
+    """The axis along which the units of an array lie, one or none at each place; None if there is no such axis."""
+    for axis, size in enumerate(grid.shape):
+        lines = np.moveaxis(grid, axis, 0).reshape(size, -1)
+        if ((lines == lines.max(axis=1, keepdims=True)) | (lines == ABSENT)).all():
+            return axis
+    return None

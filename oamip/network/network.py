@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 
 import networkx as nx
 import numpy as np
@@ -15,12 +15,23 @@ from oamip.errors import InputError
 from oamip.network.maps import LinearMap, Sum
 from oamip.network.nodes import Affine, Input, Max, Node, ReLU
 
-__all__ = ["Network", "Values"]
+if TYPE_CHECKING:
+    from oamip.network.groups import Groups
+
+__all__ = ["Choice", "Network", "Values"]
 
 Array: TypeAlias = NDArray[np.float64]
 Values: TypeAlias = dict[str, Array]
 Edit: TypeAlias = Callable[[Array], Array]
 _Kind = TypeVar("_Kind", bound=Node)
+
+
+class Choice(Protocol):
+    """Which units stay, as `oamip.Decision` says it."""
+
+    def flat(self, groups: Groups) -> NDArray[np.bool_]:
+        """One bool per unit of ``groups``."""
+        ...
 
 
 class Network:
@@ -182,6 +193,29 @@ class Network:
             largest: Array = max_candidates(node, before).max(axis=2)
             return largest.reshape(len(before), *node.shape)
         raise InputError(f"node '{node.name}' has the unknown kind {type(node).__name__}")
+
+    # ── making another one ─────────────────────────────────────────────────────────────────────────────────────────
+
+    # What works on whole networks has its own files above this one, which are therefore imported when they are needed.
+
+    def shrink(self, decision: Choice) -> Network:
+        """The network without the units that a decision removes; see `oamip.network.shrink`.
+
+        Raises:
+            InputError: the decision does not fit the groups of this network.
+            MismatchError: the result is not the masked network.
+        """
+        from oamip.network.search import find_groups
+        from oamip.network.shrink import shrink
+
+        groups = find_groups(self)
+        return shrink(groups, decision.flat(groups))
+
+    def simplify(self) -> Network:
+        """An equal network with fewer nodes and entries; see `oamip.network.rewrites`."""
+        from oamip.network.rewrites import simplify
+
+        return simplify(self)
 
 
 def max_candidates(node: Max, before: Array) -> Array:

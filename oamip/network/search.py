@@ -21,6 +21,7 @@ from oamip.network.labels import (
     FIXED,
     OUTPUT,
     Labels,
+    axis_of_units,
     blocks_of,
     carries,
     input_slots,
@@ -133,7 +134,7 @@ class _Search:
         if len(shape) < 2:
             return
         grid = self._roots(labels).reshape(shape)
-        if _axis_of_units(grid) is not None:
+        if axis_of_units(grid) is not None:
             return
         for line in grid.reshape(shape[0], -1):
             self._unite(line)
@@ -144,7 +145,7 @@ class _Search:
         Padding along other axes is a part of the channels that it surrounds, and goes with them.
         """
         grid = self._roots(labels).reshape(shape)
-        axis = _axis_of_units(grid)
+        axis = axis_of_units(grid)
         others = () if axis is None else tuple(other for other in range(len(shape)) if other != axis)
         empty: NDArray[np.bool_] = np.broadcast_to((grid == ABSENT).all(axis=others, keepdims=True), shape).ravel()
         return empty
@@ -240,12 +241,3 @@ class _Search:
             for name, entries in self.labels.items()
         }
         return Groups(self.network, tuple(groups), labels, frozen)
-
-
-def _axis_of_units(grid: Labels) -> int | None:
-    """The axis along which the units of an array lie, one or none at each place; None if there is no such axis."""
-    for axis, size in enumerate(grid.shape):
-        lines = np.moveaxis(grid, axis, 0).reshape(size, -1)
-        if ((lines == lines.max(axis=1, keepdims=True)) | (lines == ABSENT)).all():
-            return axis
-    return None

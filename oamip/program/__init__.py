@@ -21,6 +21,7 @@ from oamip.program.form import Atoms, CompiledEpigraph, Span, StandardForm
 from oamip.program.functions import ConvexFunction, LogSumExp, Perspective, SumSquares
 from oamip.program.logic import CompiledIndicator, CompiledSOS1
 from oamip.program.program import Program
+from oamip.program.sealed import read_only
 
 __all__ = [
     "SOS1",
@@ -46,4 +47,5 @@ __all__ = [
     "check",
     "concatenate",
     "constant",
+    "read_only",
 ]

@@ -19,7 +19,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from oamip.program.functions import ConvexFunction
+from oamip.program.functions import Confined, ConvexFunction
 from oamip.program.logic import CompiledIndicator, CompiledSOS1
 
 __all__ = ["Atoms", "CompiledEpigraph", "Span", "StandardForm"]
@@ -81,6 +81,7 @@ class CompiledEpigraph:
 
     def cuts(self, u: NDArray[np.float64], which: NDArray[np.intp]) -> tuple[sp.csr_array, Vector]:
         """Tangents at arguments ``u`` (len(which), k) for the epigraph rows ``which``, as ``R x ≤ r``."""
+        u = self.function.nearest(u) if isinstance(self.function, Confined) else u
         gradient, value = self.function.gradient(u), self.function.value(u)
         k = u.shape[1]
         columns = (which[:, None] * k + np.arange(k)).ravel()
@@ -126,7 +127,12 @@ class StandardForm:
     def kinds(self) -> frozenset[str]:
         """Kinds of the atoms that it has: ``indicator``, ``sos1``, and names of convex functions."""
         logical = {kind for kind, atoms in (("indicator", self.indicators), ("sos1", self.sos1)) if atoms}
-        return frozenset(logical | {epigraph.function.name for epigraph in self.epigraphs})
+        return self.curves | logical
+
+    @property
+    def curves(self) -> frozenset[str]:
+        """Names of the convex functions in it."""
+        return frozenset(epigraph.function.name for epigraph in self.epigraphs)
 
     @property
     def shape(self) -> tuple[int, int]:

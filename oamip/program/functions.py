@@ -11,7 +11,7 @@ from typing import Protocol, TypeAlias, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ConvexFunction", "LogSumExp", "Perspective", "SumSquares"]
+__all__ = ["Confined", "ConvexFunction", "LogSumExp", "Perspective", "SumSquares"]
 
 Matrix: TypeAlias = NDArray[np.float64]
 Vector: TypeAlias = NDArray[np.float64]
@@ -36,6 +36,19 @@ class ConvexFunction(Protocol):
 
     def anchors(self, k: int) -> Matrix:
         """Points (j, k) whose tangents bound ``f`` from below everywhere it matters, to begin the cut loop with."""
+        ...
+
+
+@runtime_checkable
+class Confined(ConvexFunction, Protocol):
+    """A convex function that is not defined everywhere, but where linear inequalities of its arguments hold."""
+
+    def domain(self, k: int) -> Matrix:
+        """``D`` (j, k): it is defined where ``D u ≤ 0``."""
+        ...
+
+    def nearest(self, u: Matrix) -> Matrix:
+        """Points of the domain for points (n, k) that tolerances may have put outside; its own for those inside."""
         ...
 
 
@@ -77,15 +90,16 @@ class SumSquares:
 
 
 class Perspective:
-    """``f(w, y) = ‖w‖² / y`` for y > 0 and f(0, 0) = 0, the last argument being y: a square that a switch turns off.
+    """``f(w, y) = ‖w‖² / y``, the last argument being y, and f(0, 0) = 0: a square that a switch turns off.
+
+    It is defined where ``|w_c| ≤ steepest · y`` for every c, and nowhere else. `Program.epigraph` adds that as rows
+    ``NAME_domain``, so that tangents, cones and our check know the same points: where y is 0, so is w.
 
     Source: Frangioni and Gentile 2006; used by structured perspective regularisation (arXiv 2206.14056).
 
     Args:
-        steepest: largest ‖w‖ / y at which f is exact. Beyond it f is continued by its tangents of that steepness,
-            ``2·steepest·‖w‖ − steepest²·y``, so that it is finite and convex everywhere and never above the true value.
-            A solver that takes the cone as it is knows no such end: where y must be 0 and w must not, tangents give a
-            very dear point and the cone none.
+        steepest: the largest ``|w_c| / y``. A program that has a big-M of its own between w and y gives it here, and
+            leaves its rows out.
     """
 
     name = "perspective"
@@ -94,23 +108,33 @@ class Perspective:
         self.steepest = steepest
 
     def value(self, u: Matrix) -> Vector:  # noqa: D102
-        ratio = self._ratio(u)
-        result: Vector = 2.0 * np.einsum("nk,nk->n", ratio, u[:, :-1]) - np.einsum("nk,nk->n", ratio, ratio) * u[:, -1]
+        w, y = self._split(self.nearest(u))
+        result: Vector = (self._ratio(w, y) * w).sum(axis=1)
         return result
 
     def gradient(self, u: Matrix) -> Matrix:  # noqa: D102
-        ratio = self._ratio(u)
+        ratio = self._ratio(*self._split(self.nearest(u)))
         return np.column_stack([2.0 * ratio, -np.einsum("nk,nk->n", ratio, ratio)])
 
     def anchors(self, k: int) -> Matrix:
         """The point w = 0, y = 1, whose tangent says ``t ≥ 0``."""
         return np.eye(k)[-1:]
 
-    def _ratio(self, u: Matrix) -> Matrix:
-        """``w / y``, shortened to the steepest length: the slope of the tangent that touches at (w, y)."""
-        w, y = u[:, :-1], u[:, -1]
-        length = np.linalg.norm(w, axis=1)
-        direction = np.where(length[:, None] > 0, w / np.where(length > 0, length, 1.0)[:, None], np.eye(1, w.shape[1]))
-        slope = np.where(length <= self.steepest * y, length / np.where(y > 0, y, 1.0), self.steepest)
-        result: Matrix = slope[:, None] * direction
-        return result
+    def domain(self, k: int) -> Matrix:
+        """``w_c ≤ steepest · y`` and ``−w_c ≤ steepest · y``."""
+        w, y = np.eye(k)[:-1], self.steepest * np.eye(k)[-1]
+        return np.vstack([w - y, -w - y])
+
+    def nearest(self, u: Matrix) -> Matrix:
+        """Points of the domain: y at least 0, and w no longer than y allows."""
+        y = np.maximum(u[:, -1:], 0.0)
+        return np.hstack([np.clip(u[:, :-1], -self.steepest * y, self.steepest * y), y])
+
+    @staticmethod
+    def _split(u: Matrix) -> tuple[Matrix, Matrix]:
+        return u[:, :-1], u[:, -1:]
+
+    @staticmethod
+    def _ratio(w: Matrix, y: Matrix) -> Matrix:
+        """``w / y``, and 0 where y is 0 and w with it."""
+        return np.divide(w, y, out=np.zeros_like(w), where=y > 0)

@@ -20,7 +20,7 @@ from oamip.program.assembly import assemble, join, spans
 from oamip.program.blocks import SOS1, Block, Domain, Epigraph, Indicator, RowBlock
 from oamip.program.expression import Expression, Rows, constant
 from oamip.program.form import Atoms, Span, StandardForm
-from oamip.program.functions import ConvexFunction, Perspective
+from oamip.program.functions import Confined, ConvexFunction, Perspective
 from oamip.program.intervals import interval_product
 
 __all__ = ["Program"]
@@ -117,7 +117,7 @@ class Program:
         return int(remaining.size)
 
     def epigraph(self, name: str, function: ConvexFunction, argument: Expression, bound: Expression) -> None:
-        """Add ``function(argument[i, :]) ≤ bound[i]``.
+        """Add ``function(argument[i, :]) ≤ bound[i]``; of a function that is not defined everywhere, the domain too.
 
         Raises:
             InputError: the name is taken, the function is none, or the shapes are not (n, k) and (n,).
@@ -137,6 +137,10 @@ class Program:
             raise InputError(
                 f"epigraph '{name}': {function.name} has {argument.shape[1]} arguments; want {least} or more"
             )
+        if isinstance(function, Confined):
+            n, k = argument.shape
+            D = function.domain(k)
+            self.restrict(f"{name}_domain", sp.kron(sp.eye_array(n), D, format="csr") @ argument.reshape(-1) <= 0)
         self.epigraphs[name] = Epigraph(name, function, argument, bound)
 
     def indicator(

@@ -5,6 +5,7 @@
 * `scoring`: a formulation's name and samples to scores;
 * `selection`: scores and a budget, or a threshold, to a decision;
 * `removal` (with `coupling`, the adapter to Torch-Pruning): a decision to a smaller module, proven equal to the masked;
+* `silent`: units that are constant, or that nobody reads, removed without a change of the outputs;
 * `refit` (with `moments`): least squares of the layers behind a removal;
 * `finetune`: a few epochs of training;
 * `baselines`: simple scores to compare with;
@@ -22,6 +23,7 @@ from oamip.pruning.removal import remove
 from oamip.pruning.report import Report
 from oamip.pruning.result import Result, Scoring
 from oamip.pruning.selection import select, threshold
+from oamip.pruning.silent import remove_silent
 
 __all__ = [
     "BASELINES",
@@ -35,6 +37,7 @@ __all__ = [
     "measure",
     "refit",
     "remove",
+    "remove_silent",
     "select",
     "threshold",
 ]

@@ -5,6 +5,9 @@
 A unit that is removed is zero at every node that carries it, so `network(x, groups.mask(keep))` says what the small
 module must compute. The surgery (`oamip.pruning.coupling`) works on a copy; the copy is then compared with the masked
 network in float64, and its parameters and multiply-adds are counted. What does not match is never returned.
+
+That holds for a unit that is a constant c ≠ 0 too: without it the layers behind lack what c gave them, as they do under
+the mask. A refit finds it again; `oamip.pruning.silent` removes such units without a change.
 """
 
 from __future__ import annotations
@@ -27,7 +30,7 @@ from oamip.network import Groups, Network, cost_of
 from oamip.pruning.coupling import cut
 from oamip.readers.scores import logits
 
-__all__ = ["TOLERANCE", "Inputs", "as_tensors", "duplicate", "remove"]
+__all__ = ["TOLERANCE", "Inputs", "as_tensors", "duplicate", "remove", "restore"]
 
 Inputs: TypeAlias = torch.Tensor | NDArray[np.floating] | tuple[torch.Tensor | NDArray[np.floating], ...]
 """A batch (n, *shape) for a module with one input, else a tuple of batches in the order of its arguments."""
@@ -74,7 +77,7 @@ def remove(
             proof = _proof_inputs(groups.network, *(x for x in (example_input, samples) if x is not None))
             _prove_equal(small, module, groups, keep, proof)
             _prove_counts(small, groups, keep)
-    _restore(small, module)
+    restore(small, module)
     return small
 
 
@@ -103,7 +106,7 @@ def _hooks(module: nn.Module) -> Iterator[tuple[str, str, OrderedDict[int, objec
                 yield path, name, value
 
 
-def _restore(small: nn.Module, module: nn.Module) -> None:
+def restore(small: nn.Module, module: nn.Module) -> None:
     """Give the copy the original's modes, trainable parameters and hooks."""
     for path, part in module.named_modules():
         small.get_submodule(path).training = part.training

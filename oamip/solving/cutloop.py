@@ -10,8 +10,7 @@ What made it fast and steady, measured on cross-entropy programs of 100 × 300 a
 * a line search between incumbent and master point, and the tangent taken `SHARE` of the way to the latter wherever
   that still cuts the master point off deeply (Franc and Sonnenburg 2008): a quarter fewer rounds, and less time;
 * tangents that were slack for some linear rounds are taken out: two to four times faster;
-* the objective is scaled until its largest cost is about 1: with costs of 1/samples the dual simplex method cycled for
-  15 s and more, or ended with dual infeasibilities, near the optimum; with costs of 1 it did in none of these runs.
+* costs of 1 and more (`oamip.solving.scale` sees to that): with smaller ones the dual simplex method goes in circles.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from numpy.typing import NDArray
 
 from oamip.options import Options, Progress
 from oamip.program import StandardForm
-from oamip.solution import Reason
+from oamip.solution import Reason, relative_gap
 from oamip.solving.driver import Driver
 from oamip.solving.epigraphs import Epigraphs, Point
 from oamip.solving.incumbent import Incumbent
@@ -61,26 +60,19 @@ def solve_with_cuts(form: StandardForm, driver: Driver, options: Options) -> Ref
     The reason is ``optimal`` once incumbent and bound are within the gap that was asked for, and ``gap_limit``, with a
     warning, when tangents bring them no closer.
     """
-    scale = _scale(form)
-    loop = _Loop(replace(form, cost=form.cost * scale, constant=form.constant * scale), driver, options, scale)
+    loop = _Loop(form, driver, options)
     master = loop.master
     with master.session:
         outcome = loop.outcome(loop.run())
-        linear = replace(master.session.form, cost=form.cost, constant=form.constant, integer=form.integer)
+        linear = replace(master.session.form, integer=form.integer)
     return Refined(outcome, linear, master.live, master.rounds, master.cuts)
-
-
-def _scale(form: StandardForm) -> float:
-    """A power of two that brings the largest cost to about 1, so that scaling rounds nothing."""
-    largest = float(np.abs(form.cost).max(initial=0.0))
-    return 2.0 ** -math.floor(math.log2(largest)) if 0 < largest < math.inf else 1.0
 
 
 class _Loop:
     """The state of one loop. Incumbent and bound are turned so that less is better: ``bound ≤ optimum ≤ value``."""
 
-    def __init__(self, form: StandardForm, driver: Driver, options: Options, scale: float) -> None:
-        self.form, self.options, self.scale = form, options, scale
+    def __init__(self, form: StandardForm, driver: Driver, options: Options) -> None:
+        self.form, self.options = form, options
         self.sign = 1.0 if form.sense == "min" else -1.0
         self.logical = bool(form.indicators or form.sos1)  # a solver's own switches must stay integer
         self.epigraphs = Epigraphs(form)
@@ -153,7 +145,7 @@ class _Loop:
     def _integer_rounds(self) -> Reason:
         """Solve the integer master and cut at its points; loosely at first, as any bound of a master is one of ours."""
         tightest = 0.5 * self.options.gap_relative
-        gap, absolute = 1e-2, 0.5 * self.options.gap_absolute * self.scale
+        gap, absolute = 1e-2, 0.5 * self.options.gap_absolute
         stalled, before = 0, (math.inf, -math.inf)
         while True:
             if self.best.point is not None:
@@ -212,24 +204,24 @@ class _Loop:
         """The largest distance of incumbent and bound that ends the loop."""
         if math.isinf(value):
             return 0.0
-        return max(self.options.gap_absolute * self.scale, self.options.gap_relative * abs(value))
+        return max(self.options.gap_absolute, self.options.gap_relative * abs(value))
 
     def _stop(self, value: float, bound: float, asked: float) -> Reason | None:
         """The reason to stop after a round, if there is one."""
         good, far = self.options.stop_at_objective, self.options.stop_at_bound
         if value - bound <= asked:
             return "optimal"
-        if good is not None and self.best.value <= self.sign * good * self.scale:
+        if good is not None and self.best.value <= self.sign * good:
             return "objective_limit"
-        if far is not None and self.bound >= self.sign * far * self.scale:
+        if far is not None and self.bound >= self.sign * far:
             return "objective_limit"
         if self.options.progress is not None and self.options.progress(self._progress(self.master.nodes)):
             return "interrupted"
         return "time_limit" if self.master.seconds >= self.options.time_limit else None
 
     def _progress(self, nodes: int) -> Progress:
-        value = self._unscaled(self.best.value) if self.best.point is not None else math.nan
-        bound = self._unscaled(self.bound) if math.isfinite(self.bound) else math.nan
+        value = self.sign * self.best.value if self.best.point is not None else math.nan
+        bound = self.sign * self.bound if math.isfinite(self.bound) else math.nan
         message = f"round {self.master.rounds}, {self.master.live} tangents"
         return Progress(self.master.seconds, value, bound, nodes, message)
 
@@ -237,20 +229,16 @@ class _Loop:
         assert self.options.progress is not None
         return self.options.progress(self._progress(self.master.nodes + inner.nodes))
 
-    def _unscaled(self, value: float) -> float:
-        return self.sign * value / self.scale
-
     def outcome(self, reason: Reason) -> Outcome:
-        """What the loop claims, in the form's own objective."""
+        """What the loop claims."""
         warnings = dict(self.master.warnings)
         if reason == "gap_limit":
-            distance = (self.best.value - self.bound) / self.scale
-            text = f"cut loop: no tangent brings incumbent and bound closer than {distance:.2g}"
-            warnings[text] = None
+            gap = relative_gap(self.best.value, self.bound)
+            warnings[f"cut loop: no tangent brings the relative gap of incumbent and bound below {gap:.2g}"] = None
         return Outcome(
             reason=reason,
             x=None if self.best.point is None or reason == "unbounded" else self.best.point.x,
-            bound=self._unscaled(self.bound),
+            bound=self.sign * self.bound,
             nodes=self.master.nodes,
             seconds=self.master.seconds,
             warnings=tuple(warnings),

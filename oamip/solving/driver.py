@@ -29,6 +29,8 @@ class Support:
         objective_limit: `Options.stop_at_objective` and `Options.stop_at_bound`.
         hot: its sessions keep the model in memory between solves.
         duals: row duals of a linear program.
+        objective_options: raw options whose values are values of the objective. The objective that a solver is given
+            may be scaled (`oamip.solving.scale`), and is not where one of these is set.
     """
 
     distribution: str
@@ -45,6 +47,7 @@ class Support:
     objective_limit: bool = False
     hot: bool = False
     duals: bool = False
+    objective_options: frozenset[str] = frozenset()
 
     @property
     def abilities(self) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from oamip.solution import relative_gap
 from oamip.solving.cutloop import solve_with_cuts
 from oamip.solving.driver import Driver
 from oamip.solving.registry import find_driver
+from oamip.solving.scale import Scale
 
 __all__ = ["Exported", "export"]
 
@@ -66,14 +67,18 @@ def export(
     form, cuts, gap = lowered.form, 0, 0.0
     notes: tuple[str, ...] = (_title(program, form),)
     if form.epigraphs:
-        refined = solve_with_cuts(form, find_driver(solver), options or Options())
-        if refined.outcome.x is None:
-            reason = refined.outcome.reason
+        driver, asked = find_driver(solver), options or Options()
+        scale = Scale.of(form, asked, driver.support)
+        refined = solve_with_cuts(scale.form(form), driver, scale.options(asked))
+        outcome = scale.outcome(refined.outcome)
+        if outcome.x is None:
+            reason = outcome.reason
             raise SolveError(f"export of '{program.name}': the cut loop ended with '{reason}' and holds no point")
-        cuts, gap = refined.live, relative_gap(form.objective(refined.outcome.x), refined.outcome.bound)
+        cuts, gap = refined.live, relative_gap(form.objective(outcome.x), outcome.bound, scale.unit)
         names = ", ".join(epigraph.name for epigraph in form.epigraphs)
         text = f"{cuts} tangents (rows 'added') stand for the convex epigraphs {names}; relative gap {gap:.3g}"
-        form, notes = replace(refined.master, indicators=form.indicators, sos1=form.sos1), (*notes, text)
+        master = replace(refined.master, cost=form.cost, constant=form.constant)  # in the user's unit again
+        form, notes = replace(master, indicators=form.indicators, sos1=form.sos1), (*notes, text)
     bridged = tuple(str(step) for step in lowered.steps if step.way not in ("native", "tangent cuts"))
     WRITERS[target.suffix](form, target, header=(*notes, *bridged, *header))
     return Exported(target, cuts, gap, lowered.steps)

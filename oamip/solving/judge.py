@@ -6,8 +6,9 @@ A claim is never trusted and never silently mended: what is refused or corrected
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TypeAlias, get_args
+from typing import TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
@@ -20,8 +21,9 @@ from oamip.program.check import TOLERANCE
 from oamip.program.intervals import interval_product
 from oamip.solution import Held, Reason
 from oamip.solving.driver import Driver
-from oamip.solving.outcome import Outcome, no_bound
+from oamip.solving.outcome import Outcome, no_bound, well_formed
 from oamip.solving.route import route
+from oamip.solving.scale import gap_absolute, unit_of
 
 __all__ = ["Judgement", "judge"]
 
@@ -55,9 +57,7 @@ def judge(form: StandardForm, outcome: Outcome, driver: Driver | None, options: 
 
     Without a driver nothing can be solved again.
     """
-    if outcome.reason not in get_args(Reason):
-        text = f"the solver stopped with '{outcome.reason}', which is no reason that there is"
-        outcome = replace(outcome, reason="error", warnings=(*outcome.warnings, text))
+    outcome = well_formed(form, outcome)
     if outcome.x is None:
         return _with_others(form, outcome, _without_point(form, outcome, options), options)
     x, verdict, rounding = _accepted(form, outcome.x, driver, options)
@@ -71,37 +71,53 @@ def judge(form: StandardForm, outcome: Outcome, driver: Driver | None, options: 
 
 
 def _with_point(form: StandardForm, outcome: Outcome, x: Vector, verdict: Verdict, options: Options) -> Judgement:
-    objective = form.objective(x)
-    accuracy = options.feasibility * max(1.0, float(np.abs(form.cost) @ np.abs(x)) + abs(form.constant))
-    bound, doubts = _bound(form, objective, outcome.bound, 10.0 * max(accuracy, TOLERANCE))
-    reason, held, more = _standing(outcome.reason, objective, bound, options, accuracy)
+    objective, unit, accuracy = form.objective(x), unit_of(form.cost), _accuracy(form, x, options)
+    bound, doubts = _bound(form, objective, outcome.bound, 10.0 * max(accuracy, TOLERANCE * unit))
+    reason, held, more = _standing(outcome.reason, objective, bound, options, accuracy, unit)
     return Judgement(reason, held, x, objective, bound, verdict, (*outcome.warnings, *doubts, *more))
+
+
+def _accuracy(form: StandardForm, x: Vector, options: Options) -> float:
+    """What tolerances may move the objective by, in units of the costs and in proportion to its terms."""
+    terms = float(np.abs(form.cost) @ np.abs(x)) + abs(form.constant)
+    return options.feasibility * max(unit_of(form.cost), terms)
 
 
 def _with_others(form: StandardForm, outcome: Outcome, judged: Judgement, options: Options) -> Judgement:
     """The start, or a point that the solver passed, in place of a worse one or of none."""
     if judged.reason == "unbounded":
         return judged  # no point is a good one
-    sign = 1.0 if form.sense == "min" else -1.0
+    sign, unit = (1.0 if form.sense == "min" else -1.0), unit_of(form.cost)
     best, source = judged.x, ""
-    value = math.inf if best is None else sign * judged.objective - 10.0 * TOLERANCE * max(1.0, abs(judged.objective))
-    start = () if options.start is None else (np.asarray(options.start, dtype=np.float64),)
-    for name, points in (("start that it was given", start), ("better point that it had passed", outcome.points)):
-        for point in points:
-            if point.shape != form.cost.shape or not sign * form.objective(point) < value:
-                continue  # NaN in a partial start is not less than anything
-            rounded = np.where(form.integer, np.round(point), point)
-            if check(form, rounded, tolerance=max(TOLERANCE, options.feasibility)).accepted:
-                best, source, value = rounded, name, sign * form.objective(rounded)
+    value = math.inf if best is None else sign * judged.objective
+    for name, point, by in _candidates(outcome, options):
+        margin = by * max(unit, abs(value)) if judged.x is not None and not source else 0.0
+        if point.shape != form.cost.shape or not sign * form.objective(point) < value - margin:
+            continue  # NaN in a partial start is not less than anything
+        rounded = np.where(form.integer, np.round(point), point)
+        if check(form, rounded, tolerance=max(TOLERANCE, options.feasibility)).accepted:
+            best, source, value = rounded, name, sign * form.objective(rounded)
     if best is None or not source:
         return judged
-    kind = "a point" if judged.x is not None else "no point"
+    kind = "a worse point" if judged.x is not None else "no point"
     text = f"the solver says '{outcome.reason}' and gives {kind}, but the {source} is feasible; it is held"
-    reason = judged.reason if judged.reason not in ("infeasible", "optimal", "gap_limit") else "error"
     verdict = check(form, best, tolerance=max(TOLERANCE, options.feasibility))
-    bound, doubts = _bound(form, form.objective(best), judged.bound, 10.0 * TOLERANCE * max(1.0, abs(value)))
-    warnings = (*judged.warnings, *doubts, text)
-    return Judgement(reason, "feasible", best, form.objective(best), bound, verdict, warnings)
+    claim: Outcome = replace(outcome, reason=judged.reason, bound=judged.bound, warnings=judged.warnings)
+    mended = _with_point(form, claim, best, verdict, options)
+    if judged.reason == "infeasible" or (mended.held == "feasible" and judged.reason in ("optimal", "gap_limit")):
+        mended = replace(mended, reason="error")
+    return replace(mended, warnings=(*mended.warnings, text))
+
+
+def _candidates(outcome: Outcome, options: Options) -> Iterator[tuple[str, Vector, float]]:
+    """What else there is: its name, the point, and by how much, relatively, it must be better than the last one.
+
+    Of the solver's own points, tolerances may make an earlier one look a little better.
+    """
+    if options.start is not None:
+        yield "start that it was given", np.asarray(options.start, dtype=np.float64), Options.gap_relative
+    for point in outcome.points:
+        yield "better point that it had passed", point, 10.0 * TOLERANCE
 
 
 def _again(form: StandardForm, outcome: Outcome, verdict: Verdict, driver: Driver, options: Options) -> Judgement:
@@ -150,21 +166,21 @@ def _polished(form: StandardForm, rounded: Vector, driver: Driver, options: Opti
 def _bound(form: StandardForm, objective: float, bound: float, tolerance: float) -> tuple[float, tuple[str, ...]]:
     """The bound, unless the checked point is better than it by more than the tolerances explain."""
     beyond = bound - objective if form.sense == "min" else objective - bound
-    if math.isnan(bound) or beyond > tolerance:
+    if beyond > tolerance:
         text = f"the solver's bound {bound:.9g} was dropped: the checked point has objective {objective:.9g}"
         return no_bound(form), (text,)
     return bound, ()
 
 
 def _standing(
-    reason: Reason, objective: float, bound: float, options: Options, accuracy: float
+    reason: Reason, objective: float, bound: float, options: Options, accuracy: float, unit: float
 ) -> tuple[Reason, Held, tuple[str, ...]]:
     if reason not in ("optimal", "gap_limit"):
         return reason, "feasible", ()
     distance = abs(objective - bound)
     size = max(abs(objective), abs(bound)) if math.isfinite(bound) else 0.0  # as `relative_gap` has it
-    closed = max(Options.gap_absolute, Options.gap_relative * size) + accuracy
-    asked = max(options.gap_absolute, options.gap_relative * size) + accuracy
+    closed = max(Options.gap_absolute * min(1.0, unit), Options.gap_relative * size) + accuracy
+    asked = max(gap_absolute(options, unit), options.gap_relative * size) + accuracy
     if distance <= min(closed, asked):
         return "optimal", "proven", ()
     if reason == "optimal" and distance <= asked:
@@ -176,7 +192,7 @@ def _standing(
 def _without_point(form: StandardForm, outcome: Outcome, options: Options) -> Judgement:
     """No point: what is claimed instead must be possible."""
     bound, reason = outcome.bound, outcome.reason
-    if math.isnan(bound) or reason in ("infeasible", "unbounded"):
+    if reason in ("infeasible", "unbounded"):
         bound = no_bound(form)
     empty = Judgement(reason, "none", None, math.nan, bound, None, outcome.warnings)
     doubt = ""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from oamip.options import Options
 from oamip.program import StandardForm
 from oamip.solving.driver import Driver
-from oamip.solving.outcome import Outcome
+from oamip.solving.outcome import Outcome, well_formed
 
 __all__ = ["Master"]
 
@@ -63,7 +63,8 @@ class Master:
         self.rounds += 1
         time_limit = max(0.0, self.options.time_limit - self.seconds)
         nodes = None if self.options.node_limit is None else max(0, self.options.node_limit - self.nodes)
-        outcome = self.session.solve(**{"time_limit": time_limit, "node_limit": nodes, **changes})
+        told = self.session.solve(**{"time_limit": time_limit, "node_limit": nodes, **changes})
+        outcome = well_formed(self.form, told)
         self.nodes += outcome.nodes
         self.log.append(outcome.log)
         self.warnings.update(dict.fromkeys(outcome.warnings))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TypeAlias
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from numbers import Real
+from typing import Any, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +14,7 @@ from numpy.typing import NDArray
 from oamip.program import StandardForm
 from oamip.solution import Reason
 
-__all__ = ["Outcome", "no_bound"]
+__all__ = ["Outcome", "no_bound", "well_formed"]
 
 Vector: TypeAlias = NDArray[np.float64]
 
@@ -47,3 +49,34 @@ class Outcome:
 def no_bound(form: StandardForm) -> float:
     """The bound that says nothing: ``−inf`` when minimising, ``inf`` when maximising."""
     return -math.inf if form.sense == "min" else math.inf
+
+
+def well_formed(form: StandardForm, outcome: Outcome) -> Outcome:
+    """The claim without what is none at all: an unknown reason, a bound or a point that are no numbers are named."""
+    found = list(_slips(form, outcome))
+    if not found:
+        return outcome
+    changes = {field: value for field, value, _ in found}
+    return replace(outcome, **changes, warnings=(*outcome.warnings, *(text for _, _, text in found)))
+
+
+def _slips(form: StandardForm, outcome: Outcome) -> Iterator[tuple[str, Any, str]]:
+    """The field, what is put in its place, and what users are told."""
+    if outcome.reason not in get_args(Reason):
+        yield "reason", "error", f"the solver stopped with {outcome.reason!r}, which is no reason that there is"
+    bound = outcome.bound
+    if not isinstance(bound, Real) or math.isnan(bound):
+        yield "bound", no_bound(form), f"the solver's bound {bound!r} was dropped: it is no number"
+    if outcome.x is not None and not _numeric(outcome.x):
+        yield (
+            "x",
+            None,
+            f"the solver's point was refused: it is of type {type(outcome.x).__name__}, no array of numbers",
+        )
+    if not all(map(_numeric, outcome.points)):
+        kept = tuple(point for point in outcome.points if _numeric(point))
+        yield "points", kept, "points that the solver had passed were dropped: they are no arrays of numbers"
+
+
+def _numeric(x: Any) -> bool:
+    return isinstance(x, np.ndarray) and x.dtype.kind in "fiub"

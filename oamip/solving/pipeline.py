@@ -14,25 +14,25 @@ from numpy.typing import NDArray
 
 from oamip.errors import InfeasibleProgram, InputError, OamipError
 from oamip.options import Options
-from oamip.program import Perspective, Program, StandardForm
+from oamip.program import Program, StandardForm
 from oamip.solution import Seconds, Solution
 from oamip.solving.backend import Backend, Built, NativeBackend
 from oamip.solving.driver import Driver
-from oamip.solving.infeasible import clash
 from oamip.solving.isolation import Isolated
 from oamip.solving.judge import Judgement, judge
 from oamip.solving.outcome import Outcome, no_bound
 from oamip.solving.registry import driver_version, find_backend, find_driver, installed_version
 from oamip.solving.route import Routed
 from oamip.solving.route import route as find_route
+from oamip.solving.scale import unit_of
+from oamip.solving.second import confirm
 
 __all__ = ["Route", "solve", "solve_built", "solve_form"]
 
 Vector: TypeAlias = NDArray[np.float64]
 Route: TypeAlias = Literal["driver", "native"]
 
-SECOND = "highs"  # always installed; it is asked again about what is claimed to be infeasible
-EXPLAINING = 10.0  # seconds at most to find out which rows clash
+SECOND = "highs"  # always installed; it is asked again about what is claimed to be infeasible or unbounded
 
 
 def solve(
@@ -201,27 +201,35 @@ def _reached(target: Target, *, isolate: bool) -> AbstractContextManager[Target]
 
 
 def _judged(blank: Solution, form: StandardForm, driver: Driver, options: Options, *, isolate: bool) -> Solution:
-    routed = find_route(form, driver, options) if form.shape[1] else Routed(_without_columns(form), 0, ())
-    judged = judge(form, routed.outcome, driver, options)
-    solution = _filled(blank, form, routed, judged)
-    if judged.reason != "infeasible":
-        return solution
-    # Another solver asks again: it names what clashes, or refutes the claim.
+    routed, judged = _answered(form, driver, options)
+    if judged.reason not in ("infeasible", "unbounded"):
+        return _filled(blank, form, routed, judged)
+    names: tuple[str, ...] = ()
     try:
         with _reached(find_driver(SECOND), isolate=isolate) as second:
-            found = clash(form, second, options, seconds=min(EXPLAINING, options.time_limit))
+            judged, names = confirm(form, judged, routed.outcome, driver.name, second, options)
     except OamipError as error:  # an atom without bounds, say, that only the first solver takes
-        text = f"{SECOND} could not be asked whether it is infeasible indeed: {error}"
-        return replace(solution, warnings=(*solution.warnings, text))
-    exact = any(step.kind == Perspective.name and step.way == "native" for step in routed.steps)
-    if found.witness is not None and not exact:  # cuts continue a perspective where the cone itself ends
-        refuted = judge(form, replace(routed.outcome, reason="error", x=found.witness), None, options)
-        text = f"{driver.name} says 'infeasible', but {SECOND} found a point that passes our check; it is held"
-        return replace(_filled(blank, form, routed, refuted), warnings=(*refuted.warnings, text))
-    if found.names and not found.complete:
-        text = "the clash may name more row blocks than needed: there was no time to shorten it"
-        solution = replace(solution, warnings=(*solution.warnings, text))
-    return replace(solution, clash=found.names)
+        text = f"{SECOND} could not be asked whether it is {judged.reason} indeed: {error}"
+        judged = replace(judged, warnings=(*judged.warnings, text))
+    return replace(_filled(blank, form, routed, judged), clash=names)
+
+
+def _answered(form: StandardForm, driver: Driver, options: Options) -> tuple[Routed, Judgement]:
+    """What the solver claims and what remains of it; a point that its own cones spoilt is found again by cuts."""
+    if not form.shape[1]:
+        routed = Routed(_without_columns(form), 0, ())
+        return routed, judge(form, routed.outcome, driver, options)
+    routed = find_route(form, driver, options)
+    judged = judge(form, routed.outcome, driver, options)
+    if judged.reason != "error" or routed.outcome.x is None or not routed.curved:
+        return routed, judged
+    left = max(0.0, options.time_limit - routed.outcome.seconds)
+    again = find_route(form, driver, options.with_(time_limit=left), cut=True)
+    second = judge(form, again.outcome, driver, options)
+    if second.held == "none":
+        return routed, judged
+    text = f"{', '.join(routed.curved)}: solved again by tangent cuts"
+    return again, replace(second, warnings=(*judged.warnings, text, *second.warnings))
 
 
 def _filled(blank: Solution, form: StandardForm, routed: Routed, judged: Judgement) -> Solution:
@@ -241,6 +249,7 @@ def _filled(blank: Solution, form: StandardForm, routed: Routed, judged: Judgeme
         bridges=routed.steps,
         warnings=judged.warnings,
         log=routed.outcome.log,
+        unit=unit_of(form.cost),
     )
 
 

@@ -11,13 +11,16 @@ from numpy.typing import NDArray
 
 from oamip.errors import InputError
 from oamip.options import Options, Progress
-from oamip.program import StandardForm
+from oamip.program import StandardForm, read_only
 from oamip.program.bridges import Lowered, Step, lower
 from oamip.solving.cutloop import solve_with_cuts
 from oamip.solving.driver import Driver, unsupported
-from oamip.solving.outcome import Outcome
+from oamip.solving.outcome import Outcome, well_formed
+from oamip.solving.scale import Scale
 
 __all__ = ["Routed", "route"]
+
+LOGIC = frozenset({"indicator", "sos1"})
 
 Vector: TypeAlias = NDArray[np.float64]
 
@@ -30,9 +33,16 @@ class Routed:
     rounds: int
     steps: tuple[Step, ...]
 
+    @property
+    def curved(self) -> tuple[str, ...]:
+        """Names of the convex functions that the solver took as they are."""
+        return tuple(step.atom for step in self.steps if step.way == "native" and step.kind not in LOGIC)
 
-def route(form: StandardForm, driver: Driver, options: Options) -> Routed:
-    """Solve a form.
+
+def route(form: StandardForm, driver: Driver, options: Options, *, cut: bool = False) -> Routed:
+    """Solve a form; with ``cut``, convex functions go through the cut loop even if the solver knows them.
+
+    The solver is given arrays that it cannot write to, since our check reads the same ones afterwards.
 
     Raises:
         InputError: the form has integers and the solver takes none, or an atom that cannot be bridged.
@@ -42,15 +52,18 @@ def route(form: StandardForm, driver: Driver, options: Options) -> Routed:
         count = int(form.integer.sum())
         raise InputError(f"solver '{driver.name}' takes no integers and the program has {count}; name another solver")
     accepted = support.atoms if options.native_atoms else frozenset()
+    accepted = accepted & LOGIC if cut else accepted
     lowered = lower(form, accepted)
     options = _lowered(options, lowered)
-    integer = bool(lowered.form.integer.any())
-    if lowered.form.kinds <= accepted:
-        with driver.open(lowered.form, options) as session:
-            outcome, rounds = session.solve(), 1
+    scale = Scale.of(lowered.form, options, support)
+    scaled, options = read_only(scale.form(lowered.form)), scale.options(options)
+    integer = bool(scaled.integer.any())
+    if scaled.curves <= accepted:
+        with driver.open(scaled, options) as session:
+            outcome, rounds = well_formed(scaled, session.solve()), 1
         missing = unsupported(driver.name, support, options, integer=integer)
     else:
-        refined = solve_with_cuts(lowered.form, driver, options)
+        refined = solve_with_cuts(scaled, driver, options)
         outcome, rounds = refined.outcome, refined.rounds
         # The loop itself brings the start, the gap, progress and stops at an objective.
         only = Options(
@@ -61,7 +74,7 @@ def route(form: StandardForm, driver: Driver, options: Options) -> Routed:
         )
         missing = unsupported(driver.name, support, only, integer=integer)
     outcome = replace(
-        outcome,
+        scale.outcome(outcome),
         x=None if outcome.x is None else _restored(outcome.x, lowered),
         points=tuple(_restored(x, lowered) for x in outcome.points),
         warnings=(*missing, *outcome.warnings),

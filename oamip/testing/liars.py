@@ -19,6 +19,7 @@ from dataclasses import replace
 from typing import TypeAlias
 
 import numpy as np
+import scipy.sparse as sp
 
 from oamip.options import Options
 from oamip.program import StandardForm
@@ -27,6 +28,7 @@ from oamip.solving.outcome import no_bound
 from oamip.testing.silent import Crashing, Exiting, Hanging, HangingAtOpen, Raising
 
 __all__ = [
+    "AlmostBest",
     "ContradictedBound",
     "Crashing",
     "Exiting",
@@ -45,8 +47,11 @@ __all__ = [
     "OutOfBounds",
     "PoorAndSure",
     "Raising",
+    "Scribbler",
     "Twist",
     "UndefinedBound",
+    "WordsForBound",
+    "WordsForPoint",
     "WrongLength",
 ]
 
@@ -179,6 +184,26 @@ class PoorAndSure(FalselyOptimal):
         return claim if x is None else replace(claim, reason="optimal", x=x, bound=form.objective(x))
 
 
+class AlmostBest(Liar):
+    """Calls optimal what is worse than the best by a hundred-thousandth, with a bound to match: a start shows it."""
+
+    name = "almost_best"
+
+    def __init__(self) -> None:
+        super().__init__(self._claim)
+
+    def _claim(self, form: StandardForm, options: Options, claim: Outcome) -> Outcome:
+        if claim.x is None:
+            return claim
+        best, worse = form.objective(claim.x) - form.constant, 1e-5 * abs(form.objective(claim.x))
+        side = best + worse if _least(form) else best - worse
+        low, high = (side, np.inf) if _least(form) else (-np.inf, side)
+        with self._inner.open(form, options.with_(start=None)) as session:
+            session.add_rows(sp.csr_array(form.cost[None]), np.array([low]), np.array([high]))
+            x = session.solve().x
+        return claim if x is None else replace(claim, x=x, bound=form.objective(x))
+
+
 class FalselyInfeasible(Liar):
     """Calls everything infeasible: an error where a start, or another solver, shows a feasible point."""
 
@@ -198,7 +223,7 @@ class InfeasibleWithPoint(Liar):
 
 
 class FalselyUnbounded(Liar):
-    """Calls a program unbounded whose columns all have bounds: an error."""
+    """Calls everything unbounded: an error where bounds, or a second solver, show an optimum."""
 
     name = "falsely_unbounded"
 
@@ -234,6 +259,40 @@ class UndefinedBound(Liar):
 
     def __init__(self) -> None:
         super().__init__(lambda _form, _, claim: replace(claim, bound=np.nan))
+
+
+class WordsForBound(Liar):
+    """A word, as a log would say it, in place of a bound: dropped, and named."""
+
+    name = "words_for_bound"
+
+    def __init__(self) -> None:
+        super().__init__(lambda _form, _, claim: replace(claim, bound=f"{claim.bound:g}"))  # type: ignore[arg-type]
+
+
+class WordsForPoint(Liar):
+    """Names of columns in place of their values: refused, and named."""
+
+    name = "words_for_point"
+
+    def __init__(self) -> None:
+        super().__init__(lambda form, _, claim: replace(claim, x=np.array([span.name for span in form.columns])))
+
+
+# ── the question itself ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Scribbler(Liar):
+    """Widens the right-hand sides that it was given, in place, so that its point seems to fit: it cannot."""
+
+    name = "scribbler"
+
+    def __init__(self) -> None:
+        super().__init__(turn=self._scribbled)
+
+    def _scribbled(self, form: StandardForm, options: Options) -> tuple[StandardForm, Options]:
+        np.add(form.row_upper, WORSE, out=form.row_upper)
+        return form, options
 
 
 # ── how ────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -27,6 +27,8 @@ CAUGHT = [
     (liars.ContradictedBound, "gap_limit", "feasible", "not proven"),
     (liars.NoBound, "gap_limit", "feasible", "not proven"),
     (liars.UndefinedBound, "gap_limit", "feasible", "not proven"),
+    (liars.WordsForBound, "gap_limit", "feasible", "not proven"),
+    (liars.WordsForPoint, "error", "none", "gives no point"),
 ]
 KNAPSACK = instances.knapsack()
 
@@ -47,7 +49,7 @@ def test_a_lie_is_caught_and_named(liar: type[Liar], reason: str, held: str, wor
     assert solution.held != "none" or not solution.values
 
 
-@pytest.mark.parametrize("liar", [liars.ContradictedBound, liars.UndefinedBound])
+@pytest.mark.parametrize("liar", [liars.ContradictedBound, liars.UndefinedBound, liars.WordsForBound])
 def test_a_bound_that_is_dropped_is_named_and_gone(liar: type[Liar]) -> None:
     solution = solve(KNAPSACK.program, solver=liar())
     assert "bound" in solution.warnings[0]
@@ -70,6 +72,42 @@ def test_a_false_infeasible_is_caught_without_a_start(liar: type[Liar]) -> None:
 
 def test_unbounded_within_bounds_is_an_error() -> None:
     assert solve(KNAPSACK.program, solver=liars.FalselyUnbounded()).reason == "error"
+
+
+def test_words_in_place_of_a_point_are_named() -> None:
+    assert "of type ndarray, no array of numbers" in solve(KNAPSACK.program, solver=liars.WordsForPoint()).warnings[0]
+
+
+@pytest.mark.parametrize("maximise", [False, True])
+def test_unbounded_is_put_to_a_second_solver_where_bounds_decide_nothing(maximise: bool) -> None:
+    program = Program("held_by_a_row")
+    x = program.variables("x", 2)
+    program.add("row", x.sum() <= 3 if maximise else x.sum() >= 3)
+    (program.maximize if maximise else program.minimize)(x.sum())
+    solution = solve(program, solver=liars.FalselyUnbounded())
+    assert claims(solution) == ("error", "feasible")
+    assert "highs proved that" in solution.warnings[-1]
+    assert abs(solution.objective) == pytest.approx(3.0)
+    endless = Program("endless")
+    endless.minimize(endless.variables("x", 1).sum())
+    assert claims(solve(endless, solver=liars.FalselyUnbounded())) == ("unbounded", "none")
+
+
+def test_a_start_that_is_better_by_more_than_the_gap_is_held_and_refutes_the_proof() -> None:
+    program = Program("one")
+    n, y = program.variables("n", 1, 0, 4, domain="integer"), program.variables("y", 1, 0, 1)
+    program.maximize(n.sum() + y.sum())
+    almost = solve(program, solver=liars.AlmostBest())
+    assert (almost.held, almost.objective) == ("proven", pytest.approx(5 - 5e-5, rel=1e-7))  # nothing shows the lie
+    solution = solve(program, Options(start=np.array([4.0, 1.0])), solver=liars.AlmostBest())
+    assert (solution.held, solution.objective) == ("feasible", 5.0)
+    assert "it is held" in solution.warnings[-1]
+
+
+def test_the_question_cannot_be_changed_into_one_that_suits_the_answer() -> None:
+    with pytest.raises(ValueError, match="read-only"):
+        solve(KNAPSACK.program, solver=liars.Scribbler())
+    assert solve(KNAPSACK.program).objective == KNAPSACK.optimum
 
 
 def test_a_poor_optimum_is_caught_by_a_better_start() -> None:

@@ -116,6 +116,14 @@ def test_fan_in_bounds_the_terms_of_an_output(map_):
     assert map_.fan_in >= np.diff(matrix.indptr).max(initial=0)
 
 
+@given(map_=MAPS)
+def test_nonzeros_are_those_of_the_matrix(map_):
+    matrix = map_.matrix()
+    matrix.eliminate_zeros()
+    assert map_.nonzeros >= matrix.nnz
+    assert map_.nonzeros == matrix.nnz or isinstance(map_, Sum)
+
+
 @given(shape=SHAPES, rng=SEEDS)
 def test_selections_without_change(shape, rng):
     x = rng.normal(size=(2, *shape))

@@ -123,6 +123,7 @@ def test_an_activity_that_is_no_interval_is_refused(activity: Any) -> None:
 
 
 def random_points(rng: np.random.Generator, count: int) -> np.ndarray:
+    """Points of all sizes, at y = 0 and at w = 0 too, where a perspective of steepness 50 is defined and where not."""
     u = rng.normal(size=(count, 4)) * 10.0 ** rng.uniform(-6, 3, size=(count, 1))
     u[:, -1] = np.abs(u[:, -1]) * 10.0 ** rng.uniform(-9, 1, size=count)
     u[::7, -1] = 0.0
@@ -131,24 +132,36 @@ def random_points(rng: np.random.Generator, count: int) -> np.ndarray:
     return u
 
 
-def test_the_perspective_lies_above_all_its_tangents() -> None:
+def test_the_perspective_lies_above_all_its_tangents_where_it_is_defined() -> None:
     function, rng = Perspective(steepest=50.0), np.random.default_rng(0)
-    u, v = random_points(rng, 3000), random_points(rng, 3000)
+    u, v = function.nearest(random_points(rng, 3000)), function.nearest(random_points(rng, 3000))
     tangent = function.value(v) + (function.gradient(v) * (u - v)).sum(axis=1)
     size = np.abs(function.gradient(v) * u).sum(axis=1) + np.abs(function.gradient(v) * v).sum(axis=1)
     assert (tangent - function.value(u) <= 1e-12 * np.maximum(size, 1.0)).all()
 
 
-def test_the_perspective_is_exact_up_to_its_steepness_and_never_above() -> None:
+def test_the_perspective_is_the_quotient_where_it_is_defined_and_nearest_is_there() -> None:
     function, rng = Perspective(steepest=50.0), np.random.default_rng(1)
-    u = np.abs(random_points(rng, 3000))
-    length, y = np.linalg.norm(u[:, :-1], axis=1), u[:, -1]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        true = np.where(length == 0, 0.0, length**2 / y)
-    exact = length <= 50.0 * y
-    assert 100 < exact.sum() < 2900
-    np.testing.assert_allclose(function.value(u)[exact], true[exact], rtol=1e-12)
-    assert (function.value(u) <= true * (1 + 1e-12)).all()
+    u = random_points(rng, 3000)
+    near, D = function.nearest(u), function.domain(4)
+    inside = (u @ D.T <= 0).all(axis=1)
+    assert 100 < inside.sum() < 2900
+    np.testing.assert_array_equal(near[inside], u[inside])
+    assert (near @ D.T <= 1e-12 * np.abs(near).max(axis=1, keepdims=True)).all()
+    length, y = np.linalg.norm(near[:, :-1], axis=1), near[:, -1]
+    true = np.where(y == 0, 0.0, length**2 / np.where(y == 0, 1.0, y))
+    np.testing.assert_allclose(function.value(u), true, rtol=1e-12)
+
+
+def test_a_perspective_brings_the_rows_that_say_where_it_is_defined() -> None:
+    program = Program()
+    w, y, t = program.variables("w", 2, -9, 9), program.variables("y", 1, 0, 1), program.variables("t", 1)
+    argument = np.array([[1.0, 0], [0, 1], [0, 0]]) @ w + np.array([[0.0], [0], [1]]) @ y
+    program.epigraph("square", Perspective(steepest=3.0), argument.reshape(1, 3), t)
+    form = program.compile()
+    assert form.row_name(0) == "square_domain[0]"
+    for point, inside in (([2.9, -3, 1, 99], True), ([3.1, 0, 1, 99], False), ([0, -0.1, 0, 99], False)):
+        assert check(form, np.array(point, dtype=float)).accepted == inside
 
 
 def test_the_gradient_of_the_perspective_is_that_of_differences() -> None:

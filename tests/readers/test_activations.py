@@ -343,44 +343,8 @@ def test_torch_export_follows_what_torch_fx_cannot(caplog):
 # ── ResNet-20 ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-class Block(nn.Module):
-    """Two convolutions; where the stage changes the shortcut takes every second pixel and adds channels of zeros."""
-
-    def __init__(self, inner: int, outer: int) -> None:
-        super().__init__()
-        self.stride = outer // inner
-        self.conv1, self.bn1 = nn.Conv2d(inner, outer, 3, self.stride, 1, bias=False), nn.BatchNorm2d(outer)
-        self.conv2, self.bn2 = nn.Conv2d(outer, outer, 3, 1, 1, bias=False), nn.BatchNorm2d(outer)
-        self.more = (outer - inner) // 2
-
-    def forward(self, x: Tensor) -> Tensor:
-        out = self.bn2(self.conv2(functional.relu(self.bn1(self.conv1(x)))))
-        if self.more:
-            x = functional.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, self.more, self.more), "constant", 0)
-        return functional.relu(out + x)
-
-
-class ResNet20(nn.Module):
-    """Three stages of three blocks, option A."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv1, self.bn1 = nn.Conv2d(3, 16, 3, 1, 1, bias=False), nn.BatchNorm2d(16)
-        self.layer1 = nn.Sequential(Block(16, 16), Block(16, 16), Block(16, 16))
-        self.layer2 = nn.Sequential(Block(16, 32), Block(32, 32), Block(32, 32))
-        self.layer3 = nn.Sequential(Block(32, 64), Block(64, 64), Block(64, 64))
-        self.linear = nn.Linear(64, 10)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.layer3(self.layer2(self.layer1(functional.relu(self.bn1(self.conv1(x))))))
-        return self.linear(functional.avg_pool2d(x, x.size(3)).flatten(1))
-
-
-def test_resnet20_loses_half_of_its_channels(shared):
-    module = ResNet20().eval()
-    stored = torch.load(shared / "networks" / "resnet20_cifar10.th", weights_only=True, map_location="cpu")
-    module.load_state_dict({name.removeprefix("module."): value for name, value in stored["state_dict"].items()})
-    x = torch.randn(2, 3, 32, 32)
+def test_resnet20_loses_half_of_its_channels(resnet20):
+    module, x = resnet20, torch.randn(2, 3, 32, 32)
     groups = find_groups(read(module, x))
     sizes = {group.name: group.size for group in groups.groups}
     inner = {f"layer{s}.{b}.conv1": 8 * 2**s for s in (1, 2, 3) for b in range(3)}

@@ -6,7 +6,8 @@ Every map knows its input and output shape (one sample, no batch axis) and gives
 * ``magnitude(x)``: |A| x, for interval arithmetic and rounding errors;
 * ``adjoint(y)``: Aᵀ y, (n, *out_shape) → (n, *in_shape), for gradients and backward bounds;
 * ``matrix()``: A as CSR (out_size × in_size), made only when a program needs rows;
-* ``fan_in``: the largest number of terms in one output, which bounds the rounding error of ``apply``.
+* ``fan_in``: the largest number of terms in one output, which bounds the rounding error of ``apply``;
+* ``nonzeros``: how many entries of A are not zero.
 
 `Dense`, `Convolution`, `TransposedConvolution` and `Channelwise` mix entries; `Scale` and `Selection` move them. A
 convolution is never unrolled unless ``matrix()`` is called. Two edges between the same nodes are one edge with a `Sum`

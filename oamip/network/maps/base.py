@@ -32,6 +32,11 @@ class LinearMap(Protocol):
         """Largest number of terms in one output entry."""
         ...
 
+    @property
+    def nonzeros(self) -> int:
+        """Number of entries of the matrix that are not zero."""
+        ...
+
     def apply(self, x: Array) -> Array:
         """A x."""
         ...

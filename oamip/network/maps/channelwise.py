@@ -37,6 +37,10 @@ class Channelwise:
     def fan_in(self) -> int:  # noqa: D102
         return int(np.diff(self.weights.indptr).max(initial=0))
 
+    @property
+    def nonzeros(self) -> int:  # noqa: D102
+        return self.in_shape[0] * int(np.count_nonzero(self.weights.data))
+
     def apply(self, x: Array) -> Array:  # noqa: D102
         return self._product(self.weights, x, self.out_shape)
 

@@ -60,6 +60,14 @@ class Convolution:
         return math.prod(self.weight.shape[1:])
 
     @property
+    def nonzeros(self) -> int:  # noqa: D102
+        inside = np.pad(np.ones(self.in_shape[1:], dtype=np.bool_), self.padding)
+        return sum(
+            int(np.count_nonzero(self.weight[(..., *offset)]) * np.count_nonzero(inside[window]))
+            for offset, window in self._windows()
+        )
+
+    @property
     def positions(self) -> int:
         """Number of spatial positions of the output."""
         return math.prod(self.out_shape[1:])

@@ -34,6 +34,10 @@ class Dense:
         return int(self.weight.shape[1])
 
     @property
+    def nonzeros(self) -> int:  # noqa: D102
+        return self.positions * int(np.count_nonzero(self.weight))
+
+    @property
     def positions(self) -> int:
         """Number of leading positions at which the matrix is applied."""
         return math.prod(self.in_shape[:-1])

@@ -32,6 +32,10 @@ class Scale:
     def fan_in(self) -> int:  # noqa: D102
         return 1
 
+    @property
+    def nonzeros(self) -> int:  # noqa: D102
+        return int(np.count_nonzero(np.broadcast_to(self.factor, self.in_shape)))
+
     def apply(self, x: Array) -> Array:  # noqa: D102
         return x * self.factor
 

@@ -39,6 +39,10 @@ class Selection:
     def fan_in(self) -> int:  # noqa: D102
         return 1
 
+    @property
+    def nonzeros(self) -> int:  # noqa: D102
+        return int(np.count_nonzero(self.index >= 0))
+
     def apply(self, x: Array) -> Array:  # noqa: D102
         flat = x.reshape(len(x), math.prod(self.in_shape))
         if self.index.size and self.index.min() < 0:

@@ -31,6 +31,11 @@ class Sum:
     def fan_in(self) -> int:  # noqa: D102
         return sum(part.fan_in for part in self.parts)
 
+    @property
+    def nonzeros(self) -> int:
+        """Those of all parts: an upper bound, as they may meet."""
+        return sum(part.nonzeros for part in self.parts)
+
     def apply(self, x: Array) -> Array:  # noqa: D102
         return functools.reduce(operator.add, (part.apply(x) for part in self.parts))
 

@@ -63,6 +63,10 @@ class TransposedConvolution:
         """At most so many terms make one output; a stride leaves fewer."""
         return len(self.weight) // self.groups * math.prod(self.kernel)
 
+    @property
+    def nonzeros(self) -> int:  # noqa: D102
+        return self.convolution.nonzeros
+
     def apply(self, x: Array) -> Array:  # noqa: D102
         return self.convolution.adjoint(x)
 

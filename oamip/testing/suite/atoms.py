@@ -9,7 +9,7 @@ import numpy as np
 from oamip.program import LogSumExp, Perspective, Program, Rows, SumSquares, concatenate
 from oamip.testing.case import Subject
 from oamip.testing.exact import enumerate_points
-from oamip.testing.expect import ended, proven
+from oamip.testing.expect import ended, proven, that
 from oamip.testing.suite.register import case
 
 
@@ -111,6 +111,26 @@ def perspective(subject: Subject) -> None:
     # w²/on − gain·w at on = 1 is least at w = gain / 2, within the bound; each then saves gain²/4 − price
     saved = np.sort(np.maximum(gain**2 / 4 - price, 0.0))[-3:].sum()
     proven(subject.solve(program), float(-saved))
+
+
+@case()
+def perspective_domain(subject: Subject) -> None:
+    """A perspective is nowhere but in its domain, whoever solves it: w is 0 where y is, and at most steepest · y."""
+    for fixed in (True, False):
+        program = Program("perspective_domain")
+        y = program.variables("y", 1, 0, 0 if fixed else 1, domain="binary" if fixed else "continuous")
+        w, t = program.variables("w", 1, 0, 8), program.variables("t", 1, 0, 1e6)
+        arguments = np.array([[1.0], [0.0]]) @ w + np.array([[0.0], [1.0]]) @ y
+        program.epigraph("square", Perspective(steepest=4.0), arguments.reshape(1, 2), t)
+        program.add("least", w >= 2)
+        program.minimize(t.sum() + 40 * y.sum())
+        if fixed:
+            solution = subject.solve(program)
+            ended(solution, "infeasible", "none")
+            named = {"least", "square_domain"}
+            that(set(solution.clash) == named, f"a clash of {sorted(named)}", solution.clash)
+        else:
+            proven(subject.solve(program), 4 / 0.5 + 40 * 0.5)  # w²/y + 40 y, but for the domain least at y = 0.32
 
 
 def _log_sum_exp(scores: np.ndarray) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from oamip.program import Program, Rows, constant
+from oamip.program import Program, Rows, SumSquares, constant
 from oamip.testing import instances
 from oamip.testing.case import Subject
 from oamip.testing.exact import enumerate_mixed, enumerate_points
@@ -170,6 +170,32 @@ def big_m(subject: Subject) -> None:
     program.add("demand", flow.sum() >= 3)
     program.minimize((on * [7, 5, 6, 9, 8, 7]).sum())
     proven(subject.solve(program), 5.0)
+
+
+@case()
+def scaled_costs(subject: Subject) -> None:
+    """Costs of 1e-12 and of 1e12 have the optima of ordinary ones: tolerances are no matter of the unit of money."""
+    for factor in (1e-12, 1e-9, 1e9, 1e12):
+        item = instances.knapsack()
+        _proven_in_units(subject, item.program, item.optimum, factor)
+        for maximise in (False, True):
+            plain = instances.linear(maximise=maximise)
+            _proven_in_units(subject, plain.program, plain.optimum, factor)
+        curved = Program("nearest")
+        n, t = curved.variables("n", 3, -3, 3, domain="integer"), curved.variables("t", 1)
+        curved.epigraph("distance", SumSquares(), (n - [0.4, -1.3, 2.2]).reshape(1, 3), t)
+        curved.add("even", n.sum() == 2)
+        curved.minimize(t.sum())
+        _proven_in_units(subject, curved, 0.6**2 + 0.3**2 + 0.2**2, factor)  # n = (1, −1, 2)
+
+
+def _proven_in_units(subject: Subject, program: Program, optimum: float, unit: float) -> None:
+    """Demand a proven optimum to as many digits as ever, when every cost is multiplied by ``unit``."""
+    (program.minimize if program.sense == "min" else program.maximize)(program.objective * unit)
+    solution = subject.solve(program)
+    ended(solution, "optimal", "proven")
+    close("objective in units of the costs", solution.objective / unit, optimum)
+    close("bound in units of the costs", solution.bound / unit, optimum)
 
 
 @case(needs=("duals",))

@@ -29,6 +29,7 @@ class CbcDriver:
         progress=True,
         objective_limit=True,
         duals=True,
+        objective_options=frozenset({"allow", "allowableGap", "cutoff", "increment"}),
     )
 
     def version(self) -> str | None:

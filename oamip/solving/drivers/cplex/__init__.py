@@ -28,6 +28,19 @@ class CplexDriver:
         objective_limit=True,
         hot=True,
         duals=True,
+        objective_options=frozenset(
+            {
+                "mip.limits.lowerobjstop",
+                "mip.limits.upperobjstop",
+                "mip.pool.absgap",
+                "mip.tolerances.absmipgap",
+                "mip.tolerances.lowercutoff",
+                "mip.tolerances.objdifference",
+                "mip.tolerances.uppercutoff",
+                "simplex.limits.lowerobj",
+                "simplex.limits.upperobj",
+            }
+        ),
     )
 
     def open(self, form: StandardForm, options: Options) -> Session:

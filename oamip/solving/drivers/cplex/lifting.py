@@ -3,7 +3,7 @@
 Cones: each argument ``(B x + b)_ic`` of an epigraph gets a column ``u_ic`` and a row ``u_ic − B_ic x = b_ic``. Then
 ``Σ_c u_c² ≤ t`` is a convex quadratic row over plain squares, and ``‖w‖² ≤ t y`` with ``t, y ≥ 0`` a rotated
 second-order cone: CPLEX sees at once that they are convex, which it might fail to see in a dense ``xᵀBᵀBx``.
-`Perspective` is continued by its tangents beyond its steepest slope; the cone is what it continues.
+What confines w beyond the cone is rows of the program.
 
 SOS1 sets: CPLEX 22.2 calls points optimal that are not when a member may be negative; up to a tenth of random programs
 of two sets of four ended so, with presolve and without. Such a member is split into ``x = p − q``, ``p, q ≥ 0``, and

@@ -37,6 +37,7 @@ class GurobiDriver:
         objective_limit=True,
         hot=True,
         duals=True,
+        objective_options=frozenset({"BestBdStop", "BestObjStop", "Cutoff", "MIPGapAbs", "PoolGapAbs"}),
     )
 
     def open(self, form: StandardForm, options: Options) -> Session:

@@ -26,6 +26,7 @@ class HighsDriver:
         objective_limit=True,
         hot=True,
         duals=True,
+        objective_options=frozenset({"mip_abs_gap", "objective_bound", "objective_target"}),
     )
 
     def open(self, form: StandardForm, options: Options) -> Session:

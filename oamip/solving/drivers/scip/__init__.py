@@ -13,8 +13,7 @@ __all__ = ["ScipDriver"]
 class ScipDriver:
     """The driver of SCIP; pyscipopt itself is imported when a session opens.
 
-    SCIP runs in one thread. A perspective is taken as the exact cone ``‖w‖² ≤ t·y`` with ``y ≥ 0`` and ``t ≥ 0``: its
-    points satisfy our function, which continues it by tangents where it is steepest, but not the other way round.
+    SCIP runs in one thread. A perspective is taken as the cone ``‖w‖² ≤ t·y`` with ``y ≥ 0`` and ``t ≥ 0``.
     """
 
     name = "scip"
@@ -31,6 +30,7 @@ class ScipDriver:
         objective_limit=True,
         hot=True,
         duals=True,
+        objective_options=frozenset({"limits/absgap", "limits/dual", "limits/primal"}),
     )
 
     def open(self, form: StandardForm, options: Options) -> Session:

@@ -1,0 +1,90 @@
+"""Units of a torch module that say nothing are removed without a change of what it computes.
+
+    small = remove_silent(module, example_input)
+
+A mask sets a removed unit to zero, and `oamip.pruning.removal` reproduces the mask; a unit that is a constant c ≠ 0 is
+no zero, so its removal would shift the output. Here what it adds to each layer, A c, is put into that layer's bias
+first; then zero is what it may be. Which units these are is found in the structure of the network
+(`oamip.network.rewrites.units`): rows of zeros that an unstructured pruning left, switched-off normalisations, units
+that nobody reads. Behind zero padding a constant is not constant at the border, and such a unit stays.
+"""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import torch
+from torch import nn
+
+from oamip.decision import Decision
+from oamip.errors import MismatchError
+from oamip.network import Affine, Groups, find_groups
+from oamip.network.rewrites.units import Silent, silent_units
+from oamip.network.shrink import random_inputs
+from oamip.pruning.removal import Inputs, as_tensors, duplicate, remove, restore
+from oamip.readers.reading import read
+
+__all__ = ["remove_silent"]
+
+_log = logging.getLogger(__name__)
+
+
+def remove_silent(module: nn.Module, example_input: Inputs) -> nn.Module:
+    """A copy of a module without its constant and unread units; at least one unit of each group stays.
+
+    Args:
+        module: is not changed; the copy has its class, modes, device, precision and hooks.
+        example_input: a batch that the module accepts.
+
+    Returns:
+        The smaller copy. A layer without bias gets one where a constant goes into it.
+
+    Raises:
+        InputError: the module cannot be read.
+        MismatchError: the copy does not compute what the module computes.
+    """
+    groups = find_groups(read(module, _as_read(example_input, module)))
+    silent = silent_units(groups)
+    told = duplicate(module)
+    _tell(told, groups, silent)
+    again = find_groups(read(told, _as_read(example_input, module)))  # with the biases as the precision holds them
+    small = remove(told, example_input, again, Decision.of(again, silent.keep))
+    _compare(again, groups, silent, next((p.dtype for p in module.parameters()), torch.float64))
+    restore(small, module)
+    _log.info("%d of %d units were constant or unread, and are removed", int((~silent.keep).sum()), groups.size)
+    return small
+
+
+def _as_read(example: Inputs, module: nn.Module) -> torch.Tensor | tuple[torch.Tensor, ...]:
+    tensors = as_tensors(example, module)
+    return tensors if isinstance(example, tuple) else tensors[0]
+
+
+@torch.no_grad()
+def _tell(module: nn.Module, groups: Groups, silent: Silent) -> None:
+    """Put the constants into the biases of the module's layers."""
+    for name, added in silent.added.items():
+        node = groups.network[name]
+        assert isinstance(node, Affine)
+        assert node.layer is not None, "a layer of its own, or its inputs would be frozen"
+        layer = module.get_submodule(node.layer.path)
+        grid = added if node.layer.kind == "linear" else np.moveaxis(added, 0, -1)
+        channels = grid.reshape(-1, grid.shape[-1])[0]  # one number per channel, which all positions share
+        weight: torch.Tensor = layer.weight  # type: ignore[assignment]
+        more = torch.from_numpy(channels.copy()).to(weight)
+        if layer.bias is None:
+            layer.bias = nn.Parameter(more, requires_grad=weight.requires_grad)
+        else:
+            layer.bias += more  # type: ignore[operator]
+
+
+def _compare(told: Groups, groups: Groups, silent: Silent, dtype: torch.dtype) -> None:
+    """The network with its new biases and without the units is the network as it was."""
+    inputs = random_inputs(groups.network)
+    before, after = groups.network.evaluate(inputs), told.network.evaluate(inputs, told.mask(silent.keep))
+    tolerance = 100 * torch.finfo(dtype).eps  # of the biases as the module holds them
+    for name in groups.network.outputs:
+        gap = np.abs(after[name] - before[name]).max(initial=0.0) / max(1.0, np.abs(before[name]).max(initial=0.0))
+        if not gap <= tolerance:
+            raise MismatchError(f"without its silent units the module differs by {gap:.3g} (relative); nothing is done")

@@ -1,0 +1,30 @@
+"""The common descent direction of two objectives: the shortest vector between their gradients.
+
+    d = c1 g1 + c2 g2,    c1 = clip( (g2 − g1)·g2 / ‖g1 − g2‖², 0, 1 ),    c2 = 1 − c1
+
+Then ``d·g1 ≥ ‖d‖²`` and ``d·g2 ≥ ‖d‖²``: −d makes both smaller, unless d = 0 and no direction does (Désidéri 2012,
+"Multiple-gradient descent algorithm (MGDA) for multiobjective optimization"; for two gradients this closed form).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+
+__all__ = ["least_norm"]
+
+
+def least_norm(gradients: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> tuple[float, float]:
+    """The weights (c1, c2) of the shortest convex combination of two gradients; (1, 0) where they are equal.
+
+    Args:
+        gradients: pairs of equal shapes, one for each parameter: together they are g1 and g2.
+    """
+    along = size = 0.0
+    for first, second in gradients:  # from the difference itself: its Gram matrix would cancel where g1 ≈ g2
+        difference = (first - second).flatten().double()
+        along -= float(difference @ second.flatten().double())
+        size += float(difference @ difference)
+    c1 = 1.0 if size == 0.0 else min(max(along / size, 0.0), 1.0)
+    return c1, 1.0 - c1

@@ -1,0 +1,146 @@
+"""A group that is zero is a unit that is silent, in every network of the zoo; and it can be cut off for nothing."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+
+from oamip.budget import Scope
+from oamip.errors import InputError
+from oamip.learning import evaluating
+from oamip.readers import read
+from oamip.training.spr import WeightGroups, shrink
+
+
+def silence(groups: WeightGroups, units: np.ndarray) -> None:
+    for stack in groups.stacks:
+        W = stack.read().detach().clone()
+        W[torch.from_numpy(units[stack.units])] = 0
+        stack.write(W)
+
+
+CONSTANTS_BEHIND = {"mlp_with_norms", "normalised_input", "in_place", "bent_and_clamped"}
+"""Networks in which something behind a unit, such as the shift of a normalisation or ``x + 1``, wakes it again."""
+
+
+@pytest.fixture
+def grouped(animal):
+    """A copy of each network of the zoo that has groups."""
+    if animal.name in ("functional_weights", "tied_weights"):  # all their layers must stay whole
+        with pytest.raises(InputError, match="nothing to prune"):
+            WeightGroups.of(animal.module, animal.x)
+        pytest.skip("no groups, as there should be none")
+    return copy.deepcopy(animal.module)
+
+
+@pytest.mark.parametrize("coupled", [True, False])
+def test_silenced_units_are_the_masked_network(animal, grouped, coupled):
+    groups = WeightGroups.of(grouped, animal.x, coupled=coupled)
+    units = np.arange(groups.units.size) % 2 == 0
+    silence(groups, units)
+    expected = animal.network(animal.x.numpy(), groups.units.mask(~units))
+    with evaluating(grouped):
+        same = np.allclose(grouped(animal.x).numpy(), expected, atol=1e-12)
+    assert same == (animal.name not in CONSTANTS_BEHIND)
+    assert (groups.silent() == units).all()
+
+
+@pytest.mark.parametrize(
+    "name", ["mlp", "mlp_with_norms", "convnet", "sequence", "grouped", "depthwise", "residual", "concatenation"]
+)
+def test_a_smaller_network_without_the_silent_units_computes_the_same(zoo, name):
+    specimen = zoo(name)
+    module = copy.deepcopy(specimen.module)
+    groups = WeightGroups.of(module, specimen.x)
+    silence(groups, np.random.default_rng(1).random(groups.units.size) < 0.6)
+    small, decision = shrink(module, specimen.x, groups)
+    assert decision.removed > 0
+    with evaluating(module), evaluating(small):
+        np.testing.assert_allclose(small(specimen.x).numpy(), module(specimen.x).numpy(), atol=1e-12)
+    assert sum(map(torch.numel, small.parameters())) < sum(map(torch.numel, module.parameters()))
+
+
+def test_a_constant_behind_a_unit_keeps_it_and_is_told(zoo, caplog):
+    specimen = zoo("mlp_with_norms")
+    module = copy.deepcopy(specimen.module)
+    groups = WeightGroups.of(module, specimen.x)
+    silence(groups, np.arange(groups.units.size) % 2 == 0)
+    shrink(module, specimen.x, groups)
+    assert "constant output; they stay" in caplog.text
+
+
+def test_a_filter_takes_its_bias_and_the_normalisation_behind_it_along(zoo):
+    specimen = zoo("convnet")
+    groups = WeightGroups.of(specimen.module, specimen.x)
+    sizes = {stack.name: (len(stack), stack.size) for stack in groups.stacks}
+    # 2 × 9 weights, bias, scale and shift; 4 × 6 weights without a bias, scale and shift; 24 weights and a bias
+    assert sizes == {"0.0": (4, 18 + 1 + 2), "0.4": (6, 24 + 2), "2": (5, 24 + 1)}
+    convolution, norm = specimen.module.get_submodule("0.0"), specimen.module.get_submodule("0.1")
+    W = groups.stacks[0].read().detach()
+    assert torch.equal(W[:, :18], convolution.weight.flatten(1))
+    assert torch.equal(W[:, 18:], torch.stack([convolution.bias, norm.weight, norm.bias], dim=1))
+    assert groups.scalars == 4 * 21 + 6 * 26 + 5 * 25
+
+
+def test_a_residual_stream_is_one_group_or_one_for_each_layer(zoo):
+    specimen = zoo("residual")
+    together = WeightGroups.of(specimen.module, specimen.x)
+    apart = WeightGroups.of(specimen.module, specimen.x, coupled=False)
+    assert together.scalars == apart.scalars
+    assert len(together) == together.units.size < len(apart)
+    assert "stem.0 + blocks.0.conv2" in {stack.name for stack in together.stacks}
+    assert {"stem.0", "blocks.0.conv2"} <= {stack.name for stack in apart.stacks}
+    stem = next(stack for stack in apart.stacks if stack.name == "stem.0")
+    module = copy.deepcopy(specimen.module)
+    apart = WeightGroups.of(module, specimen.x, coupled=False)
+    for stack in apart.stacks:
+        if stack.name == stem.name:
+            stack.write(torch.zeros_like(stack.read()))
+    assert not apart.silent().any()  # the other layer of the stream still speaks
+
+
+def test_every_parameter_entry_is_in_one_group_at_most(animal, grouped):
+    module = grouped
+    groups = WeightGroups.of(module, animal.x)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.zero_()
+        for stack in groups.stacks:
+            stack.write(stack.read() + 1)
+    assert all(set(parameter.unique().tolist()) <= {0.0, 1.0} for parameter in module.parameters())
+    assert sum(int(parameter.sum()) for parameter in module.parameters()) == groups.scalars
+
+
+def test_linear_layers_can_be_left_out(zoo):
+    specimen = zoo("convnet")
+    groups = WeightGroups.of(specimen.module, specimen.x, linear=False)
+    assert {stack.name for stack in groups.stacks} == {"0.0", "0.4"}
+    scoped = WeightGroups.of(specimen.module, specimen.x, scope=Scope(include=("2",)))
+    assert {stack.name for stack in scoped.stacks} == {"2"}
+    with pytest.raises(InputError, match="linear"):
+        WeightGroups.of(zoo("mlp").module, zoo("mlp").x, linear=False)
+
+
+def test_a_layer_that_died_whole_keeps_one_silent_unit(zoo):
+    specimen = zoo("mlp")
+    module = copy.deepcopy(specimen.module)
+    groups = WeightGroups.of(module, specimen.x)
+    silence(groups, np.ones(groups.units.size, dtype=bool))
+    small, decision = shrink(module, specimen.x, groups)
+    assert [int(mask.sum()) for mask in decision.keep.values()] == [1, 1]
+    with evaluating(small):
+        assert torch.equal(small(specimen.x), module(specimen.x))
+
+
+def test_groups_follow_the_module_to_another_precision(zoo):
+    module = copy.deepcopy(zoo("residual").module)
+    groups = WeightGroups.of(module, zoo("residual").x)
+    module.float()
+    W = groups.stacks[0].read()
+    assert W.dtype == torch.float32
+    groups.stacks[0].write(torch.zeros(W.shape, dtype=torch.float64))
+    assert not groups.stacks[0].read().any()
+    assert read(module, zoo("residual").x.float()) is not None
