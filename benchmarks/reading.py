@@ -1,106 +1,174 @@
-"""Seconds and memory of reading, against the size of what is read.
+"""Seconds and memory to read each network of a folder, beside the size of what it is read from.
 
-A torch module is traced, read and compared with the network on its example; an ONNX file is parsed. ``weights`` are the
-parameters in single precision, as the source holds them; ``network`` is what the arrays of the network take in
-double precision, indices included; ``peak`` is the most that Python allocated on the way, torch's own tensors left
-out (tracemalloc, in a run of its own, since it slows). Seconds are the least of the repeats. The last two modules have
-random weights: what they say is size.
+Every file is read in a process of its own, by `oamip.read`: ONNX files as they are; state dicts of the networks known
+here after they were put into their module. Time is the median of several readings, in milliseconds of one core, which
+other users of the machine hardly lengthen. The source's size is that of its
+parameters and buffers as stored; memory is what reading adds at its peak, as Python's allocator sees it (tracemalloc,
+numpy included, in a reading of its own), and the growth of the process's largest resident set over the first reading;
+libraries are loaded before.
 
-    python benchmarks/reading.py --networks ../shared/networks
+    python benchmarks/reading.py ../shared/networks --repeats 21
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
+import json
+import math
+import platform
+import resource
+import statistics
+import subprocess
+import sys
 import time
 import tracemalloc
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Callable
+from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from resnet20 import resnet20
-from torch import nn
-
-from oamip import Network, read
-from oamip.network import Affine, Max, cost_of, find_groups
+COLUMNS = ("file", "nodes", "entries", "source KiB", "CPU ms", "peak MiB", "resident MiB")
+"""``entries``: numbers in one sample at all nodes together."""
 
 
-def vgg(widths: tuple[int, ...], side: int) -> nn.Module:
-    """Convolutions and pools as in VGG (Simonyan and Zisserman, 2015), then one linear layer; 0 stands for a pool."""
-    layers: list[nn.Module] = []
-    channels = 3
-    for width in widths:
-        if width == 0:
-            layers.append(nn.MaxPool2d(2))
-            side //= 2
-            continue
-        layers += [nn.Conv2d(channels, width, 3, padding=1), nn.BatchNorm2d(width), nn.ReLU()]
-        channels = width
-    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels * side * side, 10)).eval()
+def source_of(path: Path) -> tuple[Callable[[], Any], int]:
+    """How to read a file, and the bytes of its parameters and buffers."""
+    import oamip
+
+    if path.suffix == ".onnx":
+        import onnx
+        from onnx import numpy_helper
+
+        import oamip.readers.onnx_graph.reader
+
+        tensors = [numpy_helper.to_array(tensor) for tensor in onnx.load(path).graph.initializer]
+        return lambda: oamip.read(path), sum(tensor.nbytes for tensor in tensors)
+    import torch
+
+    import oamip.readers.torch_module
+
+    torch.set_num_threads(1)
+    module, shape = known_module(path)
+    tensors = [*module.parameters(), *module.buffers()]
+    x = torch.zeros(1, *shape)
+    return lambda: oamip.read(module, x), sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
-def sources(folder: Path) -> Iterator[tuple[str, Callable[[], Network]]]:
-    """What is read, and how."""
-    image = torch.zeros(1, 3, 32, 32)
-    yield "ResNet-20, torch", partial(read, resnet20(folder / "resnet20_cifar10.th"), image)
-    for path in sorted(folder.glob("*.onnx")):
-        yield path.name, partial(read, path)
-    vgg11 = (64, 0, 128, 0, 256, 256, 0, 512, 512, 0, 512, 512, 0)
-    yield "VGG-11, 32×32, torch", partial(read, vgg(vgg11, 32), image)
-    yield "VGG-11, 128×128, torch", partial(read, vgg(vgg11, 128), torch.zeros(1, 3, 128, 128))
+def known_module(path: Path) -> tuple[Any, tuple[int, ...]]:
+    """The module of a state dict, by the names and shapes of its weights, and the shape of a sample."""
+    import torch
+    from torch import nn
+
+    stored = torch.load(path, weights_only=True, map_location="cpu")
+    stored = stored.get("state_dict", stored)
+    stored = stored[0] if isinstance(stored, list) else stored
+    if "module.conv1.weight" in stored:
+        module, shape = resnet20(), (3, 32, 32)
+        stored = {name.removeprefix("module."): tensor for name, tensor in stored.items()}
+    elif stored["0.weight"].ndim == 2:
+        sizes = [stored["0.weight"].shape[1], *(tensor.shape[0] for name, tensor in stored.items() if "weight" in name)]
+        layers = [part for a, b in pairwise(sizes) for part in (nn.Linear(a, b), nn.ReLU())]
+        module, shape = nn.Sequential(*layers[:-1]), (sizes[0],)
+    else:
+        channels = stored["0.weight"].shape[1]
+        shape, padding = ((3, 32, 32), 1) if channels == 3 else ((1, 28, 28), 0)
+        first, second, third = (stored[f"{place}.weight"].shape for place in (0, 2, 5))
+        layers = [
+            nn.Conv2d(channels, first[0], 4, 2, padding),
+            nn.ReLU(),
+            nn.Conv2d(first[0], second[0], 4, 2, padding),
+        ]
+        layers += [nn.ReLU(), nn.Flatten(), nn.Linear(third[1], third[0]), nn.ReLU(), nn.Linear(third[0], 10)]
+        module = nn.Sequential(*layers)
+    module.load_state_dict(stored)
+    return module.eval(), shape
 
 
-def arrays(part: Any, seen: set[int]) -> int:
-    """Bytes of all arrays in maps and nodes, those that are shared counted once."""
-    if isinstance(part, np.ndarray):
-        base = part if part.base is None else part.base
-        if id(base) in seen:
-            return 0
-        seen.add(id(base))
-        return int(getattr(base, "nbytes", part.nbytes))
-    if isinstance(part, tuple | list):
-        return sum(arrays(one, seen) for one in part)
-    return sum(arrays(one, seen) for one in vars(part).values()) if hasattr(part, "__dict__") else 0
+def resnet20() -> Any:
+    """The ResNet-20 for CIFAR: three stages of three blocks; shortcuts skip pixels and add channels of zeros."""
+    import torch
+    from torch import nn
+    from torch.nn import functional
+
+    class Block(nn.Module):
+        def __init__(self, inner: int, outer: int) -> None:
+            super().__init__()
+            self.conv1 = nn.Conv2d(inner, outer, 3, outer // inner, 1, bias=False)
+            self.conv2 = nn.Conv2d(outer, outer, 3, 1, 1, bias=False)
+            self.bn1, self.bn2, self.more = nn.BatchNorm2d(outer), nn.BatchNorm2d(outer), (outer - inner) // 2
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y = self.bn2(self.conv2(self.bn1(self.conv1(x)).relu()))
+            return (
+                y + (functional.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, self.more, self.more)) if self.more else x)
+            ).relu()
+
+    class ResNet20(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv1, self.bn1 = nn.Conv2d(3, 16, 3, 1, 1, bias=False), nn.BatchNorm2d(16)
+            for number, (inner, outer) in enumerate(((16, 16), (16, 32), (32, 64)), 1):
+                blocks = nn.Sequential(Block(inner, outer), Block(outer, outer), Block(outer, outer))
+                setattr(self, f"layer{number}", blocks)
+            self.linear = nn.Linear(64, 10)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            x = self.layer3(self.layer2(self.layer1(self.bn1(self.conv1(x)).relu())))
+            return self.linear(x.mean((2, 3)))
+
+    return ResNet20()
 
 
-def held(network: Network) -> int:
-    """Bytes that a network takes."""
-    seen: set[int] = set()
-    maps = [[map_ for _, map_ in network.edges(node.name)] for node in network.nodes(Affine)]
-    return arrays([maps, [node.bias for node in network.nodes(Affine)], [n.index for n in network.nodes(Max)]], seen)
-
-
-def measured(make: Callable[[], Network], repeats: int) -> tuple[str, ...]:
-    """Parameters, MiB of weights, of the network and at the peak, and seconds."""
+def measure(path: Path, repeats: int) -> dict[str, Any]:
+    """One row of the table, measured in this process."""
+    read, size = source_of(path)
+    gc.collect()
+    before = resident()
+    network = read()
+    grown = resident() - before
     times = []
     for _ in range(repeats):
-        started = time.perf_counter()
-        network = make()
-        times.append(time.perf_counter() - started)
+        gc.collect()
+        began = time.process_time()
+        read()
+        times.append(time.process_time() - began)
+    gc.collect()
     tracemalloc.start()
-    make()
+    read()
     peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    parameters = cost_of(find_groups(network)).count()[0]
-    sizes = [size / 2**20 for size in (4 * parameters, held(network), peak)]
-    return f"{parameters:,}", *(f"{size:.2f}" for size in sizes), f"{min(times):.3f}"
+    entries = sum(math.prod(network[name].shape) for name in network.order)
+    values = (path.name, len(network.order), entries, size / 2**10, 1e3 * statistics.median(times), peak / 2**20, grown)
+    return dict(zip(COLUMNS, values, strict=True))
+
+
+def resident() -> float:
+    """The largest resident set of this process so far, in MiB."""
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most / 2**20 if sys.platform == "darwin" else most / 2**10
 
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--networks", type=Path, default=Path("../shared/networks"))
-    parser.add_argument("--repeats", type=int, default=3)
-    options = parser.parse_args()
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    print("| source | parameters | weights MiB | network MiB | peak MiB | seconds |")
-    print("| --- | ---: | ---: | ---: | ---: | ---: |")
-    for name, make in sources(options.networks):
-        print(f"| {name} | {' | '.join(measured(make, options.repeats))} |", flush=True)
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--one", action="store_true", help="the folder is one file: print its row as JSON")
+    given = parser.parse_args()
+    if given.one:
+        print(json.dumps(measure(given.folder, given.repeats)))
+        return
+    files = sorted(path for path in given.folder.iterdir() if path.suffix in (".onnx", ".th", ".pth", ".pyt"))
+    names = ", ".join(f"{name} {version(name)}" for name in ("torch", "onnx", "numpy"))
+    print(f"{given.repeats} readings, {platform.machine()}, Python {platform.python_version()}, {names}\n")
+    print(f"| {' | '.join(COLUMNS)} |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
+    for path in files:
+        command = [sys.executable, __file__, str(path), "--one", "--repeats", str(given.repeats)]
+        row = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        cells = [f"{value:,.1f}" if isinstance(value, float) else f"{value:,}" for value in list(row.values())[1:]]
+        print(f"| {row['file']} | {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":

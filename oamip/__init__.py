@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from oamip.readers import read
     from oamip.solution import Solution
     from oamip.solving import solve
+    from oamip.writers import to_onnx, to_torch
 
 __version__ = "0.1.0"
 
@@ -61,6 +62,8 @@ _HOMES = {
     "read": "oamip.readers",
     "score": "oamip.facade",
     "solve": "oamip.solving",
+    "to_onnx": "oamip.writers",
+    "to_torch": "oamip.writers",
 }
 
 __all__ = [
@@ -88,6 +91,8 @@ __all__ = [
     "read",
     "score",
     "solve",
+    "to_onnx",
+    "to_torch",
 ]
 
 

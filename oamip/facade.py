@@ -10,22 +10,22 @@ from typing import Any
 from torch import nn
 
 from oamip.budget import Budget, Scope
-from oamip.data import as_data
+from oamip.data import Data, as_data
 from oamip.decision import Decision, Scores
-from oamip.errors import BudgetError, InputError
+from oamip.errors import BudgetError, InputError, ModelFileError
 from oamip.formulations.importance import ImportanceOptions
+from oamip.models import FILES, fitted, open_model
 from oamip.options import Options
 from oamip.pruning.finetune import LEARNING_RATE
 from oamip.pruning.pipeline import Pruning
 from oamip.pruning.result import Result, Scoring
-from oamip.readers import saved
 from oamip.solving import Route, solver_for
 
 __all__ = ["load", "prune", "score"]
 
 
 def prune(
-    model: nn.Module,
+    model: nn.Module | Path | str,
     data: Any,
     *,
     budget: Budget | str | None = None,
@@ -53,7 +53,7 @@ def prune(
     """Make a trained network smaller.
 
     Args:
-        model: a trained module; it is not changed.
+        model: a trained module, which is not changed, or a file that holds one: ``.onnx``, ``.pt2``, ``.safetensors``.
         data: arrays ``(x, y)``, tensors, a Dataset, a DataLoader, a mapping of ``train``, ``score`` and ``test`` to any
             of these, or an `oamip.Data`; see `oamip.data.as_data` for which part scores, trains and reports.
         budget: how much to keep, as `Budget` or text: ``units=0.5``, ``units=0.5/layer``, ``params=0.7``, ``macs=0.5``.
@@ -87,12 +87,14 @@ def prune(
         MismatchError: the smaller module is not the masked network.
         SolveError: the solver gave no usable answer.
     """
-    _check_kinds(model, options, scope)
+    parts = as_data(data, seed=seed)
+    module = _opened(model, parts)
+    _check_kinds(module, options, scope)
     job = Pruning(
-        model,
-        as_data(data, seed=seed),
+        module,
+        fitted(parts, module),
         solver_for(backend, solver, route=route, isolate=isolate, executor=executor),
-        name=name or type(model).__name__,
+        name=name or (Path(model).name if isinstance(model, str | Path) else type(model).__name__),
         scope=scope or Scope(),
         options=options or Options(),
         seed=seed,
@@ -114,7 +116,7 @@ def prune(
 
 
 def score(
-    model: nn.Module,
+    model: nn.Module | Path | str,
     data: Any,
     *,
     scoring: Scoring | str | None = None,
@@ -134,10 +136,12 @@ def score(
 
     With a budget the scores look ahead to it, in steps where it asks for much; without one they are made at once.
     """
-    _check_kinds(model, options, scope)
+    parts = as_data(data, seed=seed)
+    module = _opened(model, parts)
+    _check_kinds(module, options, scope)
     job = Pruning(
-        model,
-        as_data(data, seed=seed),
+        module,
+        fitted(parts, module),
         solver_for(backend, solver, route=route, isolate=isolate, executor=executor),
         scope=scope or Scope(),
         options=options or Options(),
@@ -151,12 +155,25 @@ def score(
 
 
 def load(path: Path | str) -> nn.Module:
-    """The network in a file that `Result.save` wrote (``model.safetensors``); its original class is not needed.
+    """The network in a file that `Result.save` wrote, ``.safetensors``, ``.pt2`` or ``.onnx``; no class is needed.
+
+    Archives and ONNX files of others load too, if they hold what can be read. A network from an ONNX file is made of
+    ordinary layers by `oamip.writers.to_torch`, in single precision.
 
     Raises:
-        ModelFileError: the file is missing or damaged.
+        ModelFileError: the file is missing, damaged, or of another kind.
+        UnsupportedOperator: it holds an operator that cannot be read.
     """
-    return saved.load(path)
+    return _opened(path)  # type: ignore[no-any-return]
+
+
+def _opened(model: Any, data: Data | None = None) -> Any:
+    """What a user gave, opened if it is a file; nothing else that a text could mean."""
+    if not isinstance(model, str | Path):
+        return model
+    if not str(model).endswith(tuple(FILES)):
+        raise ModelFileError(f"{model}: a network is loaded from a file ending in {', '.join(FILES)}")
+    return open_model(str(model), data=data)
 
 
 def _budget(budget: Any) -> Budget | None:

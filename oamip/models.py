@@ -6,6 +6,7 @@ The inputs of the built-in networks lie in [0, 1]; each ends in ten scores witho
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,15 +16,18 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors.torch import save as serialise
-from torch import nn
+from torch import fx, nn
 
 from oamip.data import Data, call_factory, load
-from oamip.errors import DataError, ModelFileError
+from oamip.errors import DataError, MissingDependency, ModelFileError
 from oamip.files import write_atomically
 from oamip.learning import Progress, train
+from oamip.readers import read, saved
+from oamip.readers.exported import load_exported
 from oamip.weights import load_weights, refuse_not_finite
+from oamip.writers import INPUT_SHAPES, to_torch
 
-__all__ = ["BUILT_IN", "BuiltIn", "Recipe", "open_model"]
+__all__ = ["BUILT_IN", "FILES", "BuiltIn", "Recipe", "fitted", "open_model"]
 
 _log = logging.getLogger(__name__)
 
@@ -93,6 +97,47 @@ BUILT_IN: Mapping[str, BuiltIn] = {
 128) with 5 epochs where the paper took 30: give ``epochs=30`` for the paper's own."""
 
 
+def _from_onnx(path: str, data: Data | None) -> nn.Module:
+    """The module; sizes that the file leaves open are those of the data."""
+    if importlib.util.find_spec("onnx") is None:
+        raise MissingDependency("onnx", "reading ONNX files", "onnx")
+    from oamip.readers.onnx_graph.reader import declared_sizes
+
+    declared = declared_sizes(Path(path))
+    shapes = {}
+    if data is not None and len(declared) == 1:
+        ((name, sizes),) = declared.items()
+        if None in sizes[1:] and len(sizes) == 1 + len(data.train.shape):
+            shapes[name] = (1, *data.train.shape)
+    return to_torch(read(path, shapes=shapes or None))
+
+
+FILES: Mapping[str, Callable[[str, Data | None], nn.Module]] = {
+    ".safetensors": lambda path, _: saved.load(path),
+    ".pt2": lambda path, _: load_exported(path),
+    ".onnx": _from_onnx,
+    ".onnx.gz": _from_onnx,
+}
+"""Endings of files that hold a network, weights and all; each is opened by its path, and data that fills in sizes."""
+
+
+def fitted(data: Data, module: nn.Module) -> Data:
+    """The data in the shape that a network made of an ONNX file takes, which its file fixes; else as it is.
+
+    Flat samples and images, and axes of length 1, are told apart by their shapes alone, so (1, 28, 28), (784,) and
+    (784, 1) become each other, which the note of the data says. Axes never trade places.
+
+    Raises:
+        DataError: another number of entries, other axes in another order, or a network of several inputs.
+    """
+    shapes = module.meta.get(INPUT_SHAPES) if isinstance(module, fx.GraphModule) else None
+    if shapes and len(shapes) > 1:
+        raise DataError(
+            f"the network takes {len(shapes)} inputs, and '{data.name}' has one; networks of one are pruned"
+        )
+    return data.reshaped(shapes[0]) if shapes else data
+
+
 def open_model(
     spec: str,
     *,
@@ -106,10 +151,12 @@ def open_model(
     """The network that a command line names, in evaluation mode.
 
     Args:
-        spec: a key of `BUILT_IN`; a ``.safetensors`` file of `oamip.readers.saved`; a ``.pt2`` file of torch.export; or
-            ``package.module:factory``, called without arguments (the working directory is importable).
+        spec: a key of `BUILT_IN`; a ``.safetensors`` file of `oamip.readers.saved`; a ``.pt2`` file of torch.export; an
+            ``.onnx`` file, which becomes a module by `oamip.writers.to_torch`; or ``package.module:factory``, called
+            without arguments (the working directory is importable).
         weights: a state dict for the network, safetensors or ``torch.save``; a built-in is then not trained.
-        data: what a built-in trains on; by default the data set of its recipe.
+        data: what a built-in trains on, by default the data set of its recipe; and what gives an ONNX file the sizes
+            that it leaves open.
         seed: of a built-in's initial weights and training.
         epochs: in place of the recipe's.
         cache: a folder that keeps trained built-ins, found again by network, data, seed and epochs.
@@ -125,20 +172,14 @@ def open_model(
         if weights is None:
             return _trained(spec, data, seed, epochs, cache, progress)
         module = BUILT_IN[spec].build()
-    elif spec.endswith(".safetensors"):
-        from oamip.readers import saved
-
-        module = saved.load(spec)
-    elif spec.endswith(".pt2"):
-        from oamip.readers.exported import load_exported
-
-        module = load_exported(spec)
+    elif spec.endswith(tuple(FILES)):
+        module = next(load_file for ending, load_file in FILES.items() if spec.endswith(ending))(spec, data)
     elif ":" in spec:
         module = call_factory(spec, error=ModelFileError)
         if not isinstance(module, nn.Module):
             raise ModelFileError(f"{spec} returns {type(module).__name__}; let it return a torch.nn.Module")
     else:
-        kinds = f"{', '.join(BUILT_IN)}, FILE.safetensors, FILE.pt2 or package.module:factory"
+        kinds = f"{', '.join(BUILT_IN)}, {', '.join(f'FILE{ending}' for ending in FILES)} or package.module:factory"
         raise ModelFileError(f"model {spec!r} is unknown; give {kinds}")
     if weights is not None:
         load_weights(module, Path(weights))

@@ -18,7 +18,8 @@ from oamip.cli import main
 from oamip.data import load
 from oamip.decision import Decision
 from oamip.models import BUILT_IN, open_model
-from oamip.readers import saved
+from oamip.readers import read, saved
+from oamip.writers import to_onnx
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,35 @@ def test_pyomo_and_matrix_choose_the_same_units(tmp_path: Path, trained: Path) -
 def test_published_program_with_a_threshold(tmp_path: Path, trained: Path) -> None:
     run = oamip("prune", str(trained / "mlp.safetensors"), "--published", "--threshold", "0.3", cwd=tmp_path)
     assert "(intact, cross_entropy, λ = 5)" in run.stdout
+
+
+def test_an_onnx_file_is_pruned_into_three_files_that_are_pruned_again(tmp_path: Path, trained: Path) -> None:
+    to_onnx(read(saved.load(trained / "mlp.safetensors"), torch.zeros(1, 1, 8, 8)), tmp_path / "mlp.onnx")
+    formats = ["--formats", "onnx,pt2,safetensors"]
+    run = oamip(
+        "prune", "mlp.onnx", "--budget", "units=0.5", "--formulation", "l2", "--out", "out", *formats, cwd=tmp_path
+    )
+    assert "mlp.onnx pruned by l2" in run.stdout
+    assert "model.onnx, model.pt2, model.safetensors" in run.stdout
+    for kind in ("onnx", "pt2", "safetensors"):
+        oamip("score", f"out/model.{kind}", "--formulation", "l2", "--out", f"{kind}.json", cwd=tmp_path)
+    found = [Decision.load(tmp_path / f"{kind}.json").scores for kind in ("onnx", "pt2", "safetensors")]
+    for scores in found:  # the names of layers may differ
+        for one, other in zip(scores.values.values(), found[0].values.values(), strict=True):  # type: ignore[union-attr]
+            np.testing.assert_allclose(one, other, rtol=1e-6)
+    oamip("export", "out/model.onnx", "--samples", "10", "--steps", "once", "--out", "net.mps", cwd=tmp_path)
+    assert "no format 'h5'" in refusal("prune", "mlp.onnx", "--budget", "units=0.5", "--formats", "h5", cwd=tmp_path)
+    assert "--out" in refusal("prune", "mlp.onnx", "--budget", "units=0.5", "--formats", "onnx", cwd=tmp_path)
+
+
+def test_samples_are_normalised_by_one_number_or_one_per_channel(tmp_path: Path, trained: Path) -> None:
+    model = str(trained / "mlp.safetensors")
+    wanted = ["--budget", "units=0.5", "--formulation", "l2", "--no-refit"]
+    run = oamip("prune", model, "--mean", "0.5", "--std", "0.25", *wanted, cwd=tmp_path)
+    assert "normalised by mean 0.5, std 0.25" in " ".join(run.stdout.split())
+    assert "1 channels" in refusal("prune", model, "--mean", "0.5", "0.4", *wanted, cwd=tmp_path)
+    published = ["--published", "--threshold", "0.3", "--clamp", "0", "1"]
+    oamip("prune", model, "--mean", "0.5", "--std", "0.25", *published, cwd=tmp_path)
 
 
 def test_users_own_data_and_model(tmp_path: Path) -> None:

@@ -1,4 +1,6 @@
+import contextlib
 import gzip
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -340,3 +342,164 @@ def test_filling_takes_all_of_a_rare_class_and_the_rest_from_others() -> None:
         choose(split, 60, seed=0)
     absent = choose(split, 20, seed=0, classes=5, fill=True)  # a class that does not occur is no reason to refuse
     assert np.bincount(split.y[absent]).tolist()[0] == 3
+
+
+# --- CIFAR-10 ---
+
+
+def cifar_folder(folder: Path, batches=(1, 3), n: int = 20, protocol: int = 2, **changes) -> Path:
+    """Files as the official ones, small."""
+    rng = np.random.default_rng(0)
+    home = folder / "cifar-10-batches-py"
+    home.mkdir(parents=True)
+    for name in (*(f"data_batch_{number}" for number in batches), "test_batch"):
+        batch = {
+            b"data": rng.integers(0, 256, (n, 3072), dtype=np.uint8),
+            b"labels": [int(y) for y in rng.permutation(np.arange(n) % 10)],
+            b"filenames": [f"{i}.png".encode() for i in range(n)],
+            b"batch_label": b"batch",
+        }
+        (home / name).write_bytes(pickle.dumps(batch | changes, protocol=protocol))
+    return folder
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 4])
+def test_cifar10_is_read_from_the_batches_that_are_there(tmp_path, protocol):
+    data = load("cifar10", data_dir=cifar_folder(tmp_path, protocol=protocol))
+    assert [len(getattr(data, part)) for part in PARTS] == [32, 8, 20]
+    assert data.train.shape == (3, 32, 32)
+    assert data.classes == 10
+    assert "2 of 5 training batches (data_batch_1, data_batch_3)" in data.describe()
+    stored = pickle.loads((tmp_path / "cifar-10-batches-py" / "test_batch").read_bytes())
+    np.testing.assert_array_equal(data.test.x.reshape(20, -1), stored[b"data"].astype(np.float32) / np.float32(255))
+    np.testing.assert_array_equal(data.test.y, stored[b"labels"])
+
+
+def test_the_official_cifar10_files_are_what_is_known_of_them(shared):
+    data = load("cifar10", data_dir=shared / "data")
+    assert data.test.y[:10].tolist() == [3, 8, 8, 0, 6, 6, 1, 6, 3, 1]  # the facts of the folder's README
+    assert np.bincount(data.test.y).tolist() == [1000] * 10
+    np.testing.assert_allclose(data.test.x.mean((0, 2, 3)), [0.4942, 0.4851, 0.4504], atol=5e-5)
+    assert len(data.train) + len(data.score) == 10_000 * len(list((shared / "data").glob("*/data_batch_*")))
+
+
+class Hostile:
+    def __init__(self, function, *args):
+        self.function, self.args = function, args
+
+    def __reduce__(self):
+        return self.function, self.args
+
+
+@pytest.mark.parametrize(
+    ("function", "args", "name"),
+    [
+        (exec, ("open('hostile-was-here', 'w')",), "__builtin__.exec"),
+        (np.load, ("x.npy",), "numpy.load"),
+        (np.zeros, (2**40,), "numpy.zeros"),
+        (bytearray, (2**40,), "__builtin__.bytearray"),
+    ],
+)
+def test_a_pickle_that_asks_for_more_is_refused_by_name_and_not_run(tmp_path, monkeypatch, function, args, name):
+    monkeypatch.chdir(tmp_path)
+    cifar_folder(tmp_path, more=Hostile(function, *args))
+    with pytest.raises(DataError, match=rf"data_batch_1.*asks for {name}"):
+        load("cifar10", data_dir=tmp_path)
+    assert not Path("hostile-was-here").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "damaged"),
+        (b"\x80\x02}q\x00.", "3072"),
+        (b"\x80\x05\x96\xff\xff\xff\xff\xff\xff\x00\x00.", "damaged"),  # 2^48 bytes of nothing
+        (b"\x80\x02r\xff\xff\xff\x7f.", "damaged"),  # a memo of 2^31 entries
+        (b"\x80\x02K\x01Q.", "outside of it"),
+        (pickle.dumps({b"data": np.zeros((2, 3072)), b"labels": [0, 1]}, 2), "no bytes"),
+        (pickle.dumps({b"data": np.zeros((2, 3072), np.uint8), b"labels": [0, 10]}, 2), "do not go together"),
+        (pickle.dumps({b"data": np.zeros((2, 3072), np.uint8), b"labels": [0]}, 2), "do not go together"),
+        (pickle.dumps({b"data": [1, 2], b"labels": [0]}, 2), "3072"),
+    ],
+)
+def test_damaged_batches_are_refused_with_the_file(tmp_path, content, message):
+    cifar_folder(tmp_path)
+    (tmp_path / "cifar-10-batches-py" / "data_batch_3").write_bytes(content)
+    with pytest.raises(DataError, match=rf"data_batch_3.*{message}"):
+        load("cifar10", data_dir=tmp_path)
+
+
+def test_an_array_cannot_be_larger_than_its_bytes(tmp_path):
+    cifar_folder(tmp_path)
+    file = tmp_path / "cifar-10-batches-py" / "data_batch_1"
+    content, shape = file.read_bytes(), b"K\x14M\x00\x0c"  # (20, 3072) in the bytes of the protocol
+    assert content.count(shape) == 1
+    file.write_bytes(content.replace(shape, b"J\xff\xff\xff\x7fM\x00\x0c"))
+    with pytest.raises(DataError, match=r"data_batch_1.*does not fit its shape"):
+        load("cifar10", data_dir=tmp_path)
+
+
+def test_bytes_flipped_anywhere_are_an_error_or_other_data(tmp_path):
+    file = cifar_folder(tmp_path, n=12) / "cifar-10-batches-py" / "data_batch_1"
+    content, rng = file.read_bytes(), np.random.default_rng(0)
+    heads = np.flatnonzero(np.frombuffer(content, np.uint8) < 128)[:300]
+    for position in rng.choice(heads, 60, replace=False):
+        file.write_bytes(content[:position] + bytes([rng.integers(256)]) + content[position + 1 :])
+        with contextlib.suppress(DataError):
+            load("cifar10", data_dir=tmp_path)
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    with pytest.raises(DataError, match="--data-dir"):
+        load("cifar10")
+    with pytest.raises(DataError, match="data_batch_1"):
+        load("cifar10", data_dir=tmp_path)
+
+
+# --- scale and shape ---
+
+
+def images(n: int = 20) -> Data:
+    return as_data((np.random.default_rng(0).random((n, 3, 4, 5)), np.arange(n) % 2))
+
+
+def test_normalised_data_is_what_arithmetic_says_and_remembers_it():
+    data, mean, std = images(), (0.5, 0.4, 0.3), (0.2, 0.3, 0.4)
+    scaled = data.normalised(mean, std)
+    for part in PARTS:
+        expected = (getattr(data, part).x - np.reshape(mean, (3, 1, 1))) / np.reshape(std, (3, 1, 1))
+        np.testing.assert_allclose(getattr(scaled, part).x, expected, rtol=1e-6, atol=1e-6)
+    assert (scaled.mean, scaled.std) == (mean, std)
+    assert as_data(scaled).std == std
+    assert "normalised by mean 0.5 0.4 0.3, std 0.2 0.3 0.4" in scaled.describe()
+    np.testing.assert_allclose(data.normalised(std=2.0).test.x, data.test.x / 2)
+    np.testing.assert_array_equal(load("digits", mean=0.5).test.x, load("digits").normalised(0.5).test.x)
+
+
+@pytest.mark.parametrize(
+    ("mean", "std", "message"),
+    [((0.1, 0.2), 1, "3 channels"), (0, 0, "positive"), (0, (1, 1, -1), "positive"), (np.nan, 1, "nan")],
+)
+def test_a_normalisation_that_cannot_be_is_refused(mean, std, message):
+    with pytest.raises(DataError, match=message):
+        images().normalised(mean, std)
+
+
+def test_nothing_is_normalised_twice():
+    with pytest.raises(DataError, match=r"already, by mean 0.5, std 2"):
+        images().normalised(0.5, 2).normalised(0.5, 2)
+
+
+@pytest.mark.parametrize("shape", [(60,), (3, 20), (1, 3, 4, 5), (60, 1), (12, 5), (3, 4, 5, 1)])
+def test_shapes_that_keep_the_order_are_reshaped_and_said(shape):
+    data = images().reshaped(shape)
+    assert data.train.shape == shape
+    np.testing.assert_array_equal(data.test.x.reshape(-1, 60), images().test.x.reshape(-1, 60))
+    assert f"reshaped from (3, 4, 5) to {shape}" in data.note
+    assert data.reshaped((3, 4, 5)).train.shape == (3, 4, 5)
+
+
+@pytest.mark.parametrize(("shape", "message"), [((4, 5, 3), "transpose"), ((5, 4, 3), "transpose"), ((61,), "takes")])
+def test_axes_that_would_trade_places_are_refused(shape, message):
+    with pytest.raises(DataError, match=message):
+        images().reshaped(shape)

@@ -13,8 +13,9 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import oamip
+import oamip.data
 from oamip.decision import Decision
-from oamip.errors import BudgetError, DataError, InputError, UnsupportedOperator
+from oamip.errors import BudgetError, DataError, InputError, MismatchError, ModelFileError, UnsupportedOperator
 
 
 @pytest.fixture(scope="module")
@@ -198,6 +199,79 @@ def test_a_saved_result_loads_without_its_class(task, tmp_path) -> None:
     result.save(tmp_path)
     again = oamip.load(tmp_path / "model.safetensors")
     torch.testing.assert_close(again(torch.from_numpy(x)), result.module(torch.from_numpy(x)))
+
+
+@pytest.fixture(scope="module")
+def pruned(task):
+    net, x, y = task
+    return oamip.prune(net, (x, y), budget="units=0.5", scoring="l2"), torch.from_numpy(x)
+
+
+def test_a_result_is_saved_in_three_forms_that_all_load(pruned, tmp_path) -> None:
+    result, x = pruned
+    result.save(tmp_path, ("safetensors", "pt2", "onnx"))
+    for ending in ("safetensors", "pt2", "onnx"):
+        again = oamip.load(tmp_path / f"model.{ending}")
+        torch.testing.assert_close(again(x), result.module(x))
+        assert again(x[:1]).shape == (1, 3)
+        assert sum(p.numel() for p in again.parameters()) == sum(p.numel() for p in result.module.parameters())
+
+
+def test_a_format_that_fails_is_named_and_the_others_stay(pruned, tmp_path, monkeypatch) -> None:
+    from oamip.writers import onnx_graph
+    from oamip.writers.steps import Positive
+
+    result, _ = pruned
+    monkeypatch.setitem(onnx_graph._RULES, Positive, lambda w, step, _: w.input(step))
+    with pytest.raises(ModelFileError, match=r"model\.onnx is not written.*model\.pt2, model\.safetensors is written"):
+        result.save(tmp_path, ("onnx", "pt2", "safetensors"))
+    assert {path.name for path in tmp_path.glob("model.*")} == {"model.pt2", "model.safetensors"}
+    with pytest.raises(MismatchError, match=r"model\.onnx"):
+        result.save(tmp_path, ["onnx"])
+    with pytest.raises(InputError, match="no format 'pth'; there are safetensors, pt2, onnx"):
+        result.save(tmp_path / "new", ("safetensors", "pth"))
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_softmax_at_the_end_is_told_when_a_format_cannot_have_it(task, tmp_path, caplog) -> None:
+    net, x, y = task
+    result = oamip.prune(nn.Sequential(*net, nn.Softmax(dim=1)), (x, y), budget="units=0.5", scoring="l2")
+    result.save(tmp_path, ("safetensors", "onnx"))
+    assert "left out" in caplog.text
+    with_it, without = (oamip.load(tmp_path / f"model.{kind}")(torch.from_numpy(x)) for kind in ("safetensors", "onnx"))
+    torch.testing.assert_close(without.softmax(1), with_it)
+
+
+def test_files_are_pruned_and_scored_like_modules(pruned, task, tmp_path) -> None:
+    _, x, y = task
+    pruned[0].save(tmp_path, ("safetensors", "pt2", "onnx"))
+    kept = []
+    for ending in ("safetensors", "pt2", "onnx"):
+        path = tmp_path / f"model.{ending}"
+        result = oamip.prune(path, (x, y), budget="units=0.5", scoring="l2", refit=False)
+        assert result.report.network == path.name
+        kept.append([mask.tolist() for mask in result.decision.keep.values()])
+        assert oamip.score(str(path), (x, y), scoring="l2").values
+    assert kept[0] == kept[1] == kept[2]
+    with pytest.raises(DataError, match=r"\(3,\), the network takes \(4,\)"):
+        oamip.prune(tmp_path / "model.onnx", (x[:, :3], y), budget="units=0.5")
+    with pytest.raises(ModelFileError, match="ending in"):
+        oamip.prune("digits-mlp", (x, y), budget="units=0.5")
+    with pytest.raises(ModelFileError, match=r"none\.onnx is missing"):
+        oamip.load("none.onnx")
+
+
+def test_a_box_in_pixels_goes_through_the_normalisation_of_the_data(task) -> None:
+    net, x, y = task
+    options = oamip.ImportanceOptions.published(clamp=(-5.0, 5.0), radius=1e-2)
+    data = oamip.data.as_data((x, y))
+    raw = oamip.score(net, data.normalised(0.5, 2.0), importance=options)
+    by_hand = oamip.data.as_data((x, y)).normalised(0.5, 2.0)
+    said = oamip.score(net, replace(by_hand, mean=(), std=()), importance=replace(options, mean=0.5, std=2.0))
+    for name, values in raw.values.items():
+        np.testing.assert_allclose(values, said.values[name], atol=1e-6)
+    with pytest.raises(InputError, match=r"mean=0.4, and the data is normalised with mean=\(0.5,\)"):
+        oamip.score(net, data.normalised(0.5, 2.0), importance=replace(options, mean=0.4))
 
 
 def test_ctrl_c_while_solving_stops_the_run(task, monkeypatch) -> None:

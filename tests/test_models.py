@@ -7,10 +7,11 @@ from safetensors.torch import save_file
 from torch import nn
 
 from oamip.data import as_data, load
-from oamip.errors import DataError, ModelFileError
+from oamip.errors import DataError, InputError, ModelFileError
 from oamip.learning import accuracy
-from oamip.models import BUILT_IN, open_model
-from oamip.readers import saved
+from oamip.models import BUILT_IN, fitted, open_model
+from oamip.readers import read, saved
+from oamip.writers import to_onnx, to_torch
 
 
 @pytest.fixture(scope="module")
@@ -160,3 +161,56 @@ def test_saved_and_exported_files_are_opened_by_their_ending(mine, tmp_path):
     saved.save(mine, x, tmp_path / "a.safetensors")
     with pytest.raises(ModelFileError, match="NaN"):
         open_model(str(tmp_path / "a.safetensors"))
+
+
+# --- ONNX files ---
+
+
+def test_an_onnx_file_is_opened_and_data_takes_its_shape(shared):
+    module = open_model(str(shared / "networks" / "mnist-net_256x2.onnx"))
+    data = load("mnist", data_dir=shared / "data")
+    fit = fitted(data, module)
+    assert fit.test.shape == (784, 1)
+    assert "reshaped from (1, 28, 28) to (784, 1)" in fit.note
+    assert accuracy(module, fit.test) > 0.97
+    again = fitted(data.reshaped((784,)), module)
+    assert again.test.x.shape == (10_000, 784, 1)
+    with pytest.raises(DataError, match=r"\(1, 8, 8\), the network takes \(784, 1\)"):
+        fitted(load("digits"), module)
+
+
+def test_a_network_of_several_inputs_is_refused_on_data_of_one(digits):
+    class Two(nn.Module):
+        def forward(self, a, b):
+            return a.relu() + b
+
+    network = read(Two(), (torch.ones(1, 3), torch.ones(1, 3)))
+    with pytest.raises(DataError, match="takes 2 inputs, and 'digits' has one"):
+        fitted(digits, to_torch(network))
+
+
+def test_other_networks_leave_the_data_as_it_is(digits):
+    assert fitted(digits, BUILT_IN["digits-cnn"].build()) is digits
+
+
+def test_sizes_that_an_onnx_file_leaves_open_are_those_of_the_data(tmp_path, digits):
+    import onnx
+
+    module = nn.Sequential(nn.Conv2d(1, 3, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 10))
+    to_onnx(read(module, torch.zeros(1, 1, 8, 8)), tmp_path / "net.onnx")
+    model = onnx.load(tmp_path / "net.onnx")
+    for axis, name in ((2, "height"), (3, "width")):
+        model.graph.input[0].type.tensor_type.shape.dim[axis].dim_param = name
+    onnx.save(model, tmp_path / "net.onnx")
+    with pytest.raises(InputError, match="not all fixed"):
+        open_model(str(tmp_path / "net.onnx"))
+    again = open_model(str(tmp_path / "net.onnx"), data=digits)
+    x = torch.from_numpy(digits.test.x[:5])
+    torch.testing.assert_close(again(x), module(x))
+
+
+@pytest.mark.parametrize("content", [b"", b"no model", b"\x08\x08"])
+def test_a_damaged_onnx_file_is_refused_by_name(tmp_path, content):
+    (tmp_path / "net.onnx").write_bytes(content)
+    with pytest.raises(ModelFileError, match=r"net\.onnx"):
+        open_model(str(tmp_path / "net.onnx"))

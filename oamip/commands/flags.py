@@ -21,11 +21,14 @@ if TYPE_CHECKING:
 Flag: TypeAlias = Annotated[bool, Parameter(negative="")]
 """A switch that is off unless given."""
 Patterns: TypeAlias = Annotated[tuple[str, ...], Parameter(negative="")]
+Numbers: TypeAlias = Annotated[tuple[float, ...], Parameter(negative="", consume_multiple=True)]
+"""One number or several, behind one flag."""
 Model: TypeAlias = Annotated[
     str,
     Parameter(
         help="digits-mlp, digits-cnn, fc3, fc4 or lenet5 (trained on the data first); a file that oamip saved "
-        "(.safetensors) or a torch.export archive (.pt2); or package.module:factory with --weights."
+        "(.safetensors), a torch.export archive (.pt2) or an ONNX file (.onnx); or package.module:factory with "
+        "--weights."
     ),
 ]
 
@@ -50,9 +53,11 @@ class Source:
     """Where the network's weights and the data come from.
 
     Args:
-        data: digits, mnist, fashion, FILE.npz (arrays x, y; or x_train, y_train, x_test, y_test and maybe x_score,
-            y_score) or package.module:factory.
-        data_dir: folder with MNIST/raw and FashionMNIST/raw, as torchvision lays them out.
+        data: digits, mnist, fashion, cifar10, FILE.npz (arrays x, y; or x_train, y_train, x_test, y_test and maybe
+            x_score, y_score) or package.module:factory.
+        data_dir: folder with MNIST/raw, FashionMNIST/raw or cifar-10-batches-py, as torchvision lays them out.
+        mean: normalise samples as in training, (x - mean) / std; one number, or one for each channel (0.49 0.48 0.45).
+        std: likewise.
         weights: a state dict for the model (safetensors, or torch.save; loaded with weights_only).
         train_epochs: epochs of training for a built-in model, in place of its recipe's.
         cache: folder that keeps trained built-in models.
@@ -61,6 +66,8 @@ class Source:
 
     data: str = "digits"
     data_dir: Path | None = None
+    mean: Numbers = ()
+    std: Numbers = ()
     weights: Path | None = None
     train_epochs: int | None = None
     cache: Path | None = None
@@ -96,10 +103,8 @@ class Importance:
         loss: hinge, cross_entropy, or squared for regression; by default what the data calls for.
         sparsity: layers, published, normalised or units.
         weight: λ, the weight of the loss; larger prunes less.
-        radius: half width of the box about each sample in pixels, with --bounds intact.
-        clamp: least and largest value of a pixel, 0 1 for images, with --bounds intact.
-        mean: of the normalisation from pixels to inputs, one number, with --bounds intact.
-        std: likewise.
+        radius: half width of the box about each sample in pixels (before --mean and --std), with --bounds intact.
+        clamp: least and largest value of a pixel (before --mean and --std), 0 1 for images, with --bounds intact.
         trust_region: keep the rows of inactive units, with --bounds intact.
     """
 
@@ -110,8 +115,6 @@ class Importance:
     weight: float | None = None
     radius: float | None = None
     clamp: tuple[float, float] | None = None
-    mean: float | None = None
-    std: float | None = None
     trust_region: bool | None = None
 
 
@@ -138,12 +141,13 @@ def open_pruning(model: str, source: Source, solving: Solving, units: Units, tel
     tell("loading torch")
     from oamip.budget import Scope
     from oamip.data import load
-    from oamip.models import open_model
+    from oamip.models import fitted, open_model
     from oamip.pruning.pipeline import Pruning
 
     options, solve = solving.options(source.seed), solving.open()
     tell(f"loading {source.data}")
-    data = load(source.data, data_dir=source.data_dir, seed=source.seed)
+    mean, std = source.mean or None, source.std or None
+    data = load(source.data, data_dir=source.data_dir, seed=source.seed, mean=mean, std=std)
     tell(f"opening {model}")
     module = open_model(
         model,
@@ -155,7 +159,7 @@ def open_pruning(model: str, source: Source, solving: Solving, units: Units, tel
         progress=lambda epoch, epochs, loss: tell(f"training {model}: epoch {epoch}/{epochs}, loss {loss:.4f}"),
     )
     scope = Scope(units.include, units.exclude, units.least, units.multiple)
-    return Pruning(module, data, solve, Path(model).name, scope, options, source.seed, tell)
+    return Pruning(module, fitted(data, module), solve, Path(model).name, scope, options, source.seed, tell)
 
 
 def check_output(path: Path | None, *, folder: bool) -> None:

@@ -30,6 +30,7 @@ def prune(
     learning_rate: float = 1e-3,
     baselines: str = "none",
     out: Path | None = None,
+    formats: str = "safetensors",
     json: Path | None = None,
     source: Source = Source(),  # noqa: B008
     way: Way = Way(),  # noqa: B008
@@ -51,7 +52,8 @@ def prune(
         epochs: of fine-tuning after the refit.
         learning_rate: of fine-tuning.
         baselines: compare with these at the same budget: l2,jacobian,random, all or none.
-        out: folder for model.safetensors, decision.json, report.json and report.md.
+        out: folder for the network, decision.json, report.json and report.md.
+        formats: of the network: safetensors, pt2 (torch.export), onnx, several joined by commas.
         json: file for the report alone.
     """
     from oamip.budget import Budget
@@ -63,6 +65,7 @@ def prune(
     given = None if decision is None else Decision.load(decision)
     scored = None if scores is None else _scores(scores)
     _check_choice(wanted, threshold, given)
+    kinds = _formats(formats, out)
     check_output(out, folder=True)
     check_output(json, folder=False)
     with progress() as tell:
@@ -83,17 +86,17 @@ def prune(
             baselines=chosen,
         )
         if out is not None:
-            result.save(out)
+            result.save(out, kinds)
         if json is not None:
             write_atomically(json, json_format.dumps(result.report.to_dict(), indent=1))
-    _show(result, solving, out)
+    _show(result, solving, out, kinds)
 
 
 def importance_options(flags: Importance, *, regression: bool = False) -> ImportanceOptions:
     """The options that the flags mean; what is not said keeps its default."""
     from oamip.formulations.importance import ImportanceOptions
 
-    names = ("bounds", "loss", "sparsity", "weight", "radius", "clamp", "mean", "std", "trust_region")
+    names = ("bounds", "loss", "sparsity", "weight", "radius", "clamp", "trust_region")
     said = {name: getattr(flags, name) for name in names if getattr(flags, name) is not None}
     if regression:
         said.setdefault("loss", "squared")
@@ -132,7 +135,22 @@ def _check_choice(budget: object, threshold: float | None, decision: object) -> 
         raise BudgetError("say what to keep by one of --budget units=0.5, --threshold 0.1 or --decision FILE")
 
 
-def _show(result: Result, solving: Solving, out: Path | None) -> None:
+def _formats(text: str, out: Path | None) -> tuple[str, ...]:
+    """Before any work: known formats, whose packages are there."""
+    from importlib.util import find_spec
+
+    from oamip.errors import InputError, MissingDependency
+    from oamip.pruning.result import checked_formats
+
+    names = checked_formats([part.strip() for part in text.split(",")])
+    if out is None and names != ("safetensors",):
+        raise InputError("--formats are those of the files in a folder; say which: --out FOLDER")
+    if "onnx" in names and find_spec("onnx") is None:
+        raise MissingDependency("onnx", "writing ONNX files", "onnx")
+    return names
+
+
+def _show(result: Result, solving: Solving, out: Path | None, kinds: tuple[str, ...]) -> None:
     from rich import print as show
 
     width, colour = console()
@@ -140,4 +158,5 @@ def _show(result: Result, solving: Solving, out: Path | None) -> None:
     if result.solution is not None:
         solving.show(result.solution)
     if out is not None:
-        show(f"Written to {out}: model.safetensors, decision.json, report.json, report.md")
+        networks = ", ".join(f"model.{kind}" for kind in kinds)
+        show(f"Written to {out}: {networks}, decision.json, report.json, report.md")

@@ -4,10 +4,10 @@ A `Data` holds three times a `Split`: samples in float32, with class labels, tar
 of what a user has, and splits by seed what comes in one piece; `load` finds the data set that a command line names:
 
     as_data(object)   arrays or tensors, a mapping of them, a torch Dataset or DataLoader
-    load(spec)        digits, mnist, fashion, FILE.npz or package.module:factory
+    load(spec)        digits, mnist, fashion, cifar10, FILE.npz or package.module:factory
 
-Numbers are taken as they are (no scaling). Everything that becomes a `Data` is checked first, and what is wrong is told
-as a `DataError` that names the place.
+Numbers are taken as they are; `Data.normalised` scales them as in training. Everything that becomes a `Data` is checked
+first, and what is wrong is told as a `DataError` that names the place.
 
     >>> import numpy as np
     >>> from oamip.data import as_data, choose

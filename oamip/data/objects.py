@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,8 @@ def as_data(obj: Any, *, seed: int = 0, name: str = "data") -> Data:
     """
     if isinstance(obj, Data):
         parts = {part: _part(getattr(obj, part), seed, f"{obj.name}: {part}") for part in PARTS}
-        return checked(parts, obj.name, obj.note, obj.classes)
+        same = checked(parts, obj.name, obj.note, obj.classes)
+        return replace(same, mean=obj.mean, std=obj.std)
     if isinstance(obj, Mapping) and {"train", "test"} <= set(obj) <= set(PARTS):
         return _from_parts({part: _part(value, seed, f"{name}: {part}") for part, value in obj.items()}, seed, name)
     if isinstance(obj, Mapping):

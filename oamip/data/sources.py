@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import zipfile
 import zlib
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oamip.data.check import split_of
+from oamip.data.cifar import cifar10
 from oamip.data.factory import call_factory
 from oamip.data.objects import as_data
 from oamip.data.parts import Data
@@ -23,29 +26,51 @@ __all__ = ["load"]
 _IDX_FOLDERS = {"mnist": "MNIST", "fashion": "FashionMNIST"}
 
 
-def load(spec: str, *, data_dir: Path | None = None, seed: int = 0) -> Data:
+def load(
+    spec: str,
+    *,
+    data_dir: Path | None = None,
+    seed: int = 0,
+    mean: float | Sequence[float] | None = None,
+    std: float | Sequence[float] | None = None,
+) -> Data:
     """The data set that a command line names.
 
     Args:
         spec: ``digits`` (scikit-learn's, in [0, 1], (1, 8, 8)); ``mnist`` or ``fashion`` (in [0, 1], (1, 28, 28),
-            the official training and test parts); ``FILE.npz`` with ``x_train, y_train, x_test, y_test`` and maybe
+            the official training and test parts); ``cifar10`` (in [0, 1], (3, 32, 32), those of the official training
+            batches that are there, and the test part); ``FILE.npz`` with ``x_train, y_train, x_test, y_test`` and maybe
             ``x_score, y_score``, or ``x, y``; or ``package.module:factory``, called without arguments, whose answer
             goes to `as_data` (the working directory is importable).
-        data_dir: the folder that holds ``MNIST/raw`` or ``FashionMNIST/raw`` (torchvision's ``root``), gzipped or not.
+        data_dir: the folder that holds ``MNIST/raw`` or ``FashionMNIST/raw``, gzipped or not, or
+            ``cifar-10-batches-py`` (torchvision's ``root``).
         seed: of every split that is not official.
+        mean: normalise the samples by it, as `Data.normalised` does.
+        std: likewise.
 
     Raises:
         DataError: the spec is unknown, or a file is missing, damaged or holds what cannot be used.
     """
+    data = _named(spec, data_dir, seed)
+    if mean is None and std is None:
+        return data
+    return data.normalised(0.0 if mean is None else mean, 1.0 if std is None else std)
+
+
+def _named(spec: str, data_dir: Path | None, seed: int) -> Data:
     if spec == "digits":
         return _digits(seed)
+    if spec == "cifar10":
+        return _cifar10(data_dir, seed)
     if spec in _IDX_FOLDERS:
         return _idx(spec, data_dir, seed)
     if spec.endswith(".npz"):
         return as_data(_npz(Path(spec)), seed=seed, name=Path(spec).stem)
     if ":" in spec:
         return as_data(call_factory(spec, error=DataError), seed=seed, name=spec)
-    raise DataError(f"data {spec!r} is unknown; give digits, mnist, fashion, FILE.npz or package.module:factory")
+    raise DataError(
+        f"data {spec!r} is unknown; give digits, mnist, fashion, cifar10, FILE.npz or package.module:factory"
+    )
 
 
 def _digits(seed: int) -> Data:
@@ -53,6 +78,13 @@ def _digits(seed: int) -> Data:
 
     x, y = load_digits(return_X_y=True)
     return as_data((x.reshape(-1, 1, 8, 8) / 16, y), seed=seed, name="digits")
+
+
+def _cifar10(data_dir: Path | None, seed: int) -> Data:
+    train, test, note = cifar10(data_dir)
+    parts = [split_of(*part, f"cifar10: {name}") for name, part in (("train", train), ("test", test))]
+    data = with_score(parts[0], parts[1], seed, "cifar10", classes=10)
+    return replace(data, note=f"{note}; {data.note}")
 
 
 def _idx(spec: str, data_dir: Path | None, seed: int) -> Data:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeAlias
 
@@ -179,10 +179,24 @@ class Pruning:
         return right
 
     def _importance(self, importance: ImportanceOptions | None) -> ImportanceOptions:
-        """The options, with the squared loss where the data is a regression and nothing else was said."""
+        """The options, with the squared loss where the data is a regression and nothing else was said.
+
+        A box in pixels goes through the normalisation of the data.
+
+        Raises:
+            InputError: the options name another normalisation than the data has.
+        """
         if importance is not None:
-            return importance
+            return self._in_pixels(importance) if importance.bounds == "intact" and self.data.mean else importance
         return ImportanceOptions(loss="squared") if self.data.regression else ImportanceOptions()
+
+    def _in_pixels(self, importance: ImportanceOptions) -> ImportanceOptions:
+        mean, std = self.data.mean, self.data.std
+        for word, numbers in (("mean", mean), ("std", std)):
+            given = getattr(importance, word)
+            if given is not None and tuple(np.atleast_1d(given)) != numbers:
+                raise InputError(f"importance: {word}={given}, and the data is normalised with {word}={numbers}")
+        return replace(importance, mean=mean, std=std)
 
     @staticmethod
     def _refuse_unheard(scoring: Scoring) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -11,13 +12,13 @@ import torch
 from torch import nn
 
 from oamip.decision import Decision
-from oamip.errors import InputError
+from oamip.errors import InputError, ModelFileError, OamipError
 from oamip.files import write_atomically
 from oamip.pruning.report import Report
-from oamip.readers import saved
 from oamip.solution import Solution
+from oamip.writers import FORMATS, save
 
-__all__ = ["Result", "Scoring"]
+__all__ = ["Result", "Scoring", "checked_formats"]
 
 
 @dataclass(frozen=True)
@@ -56,16 +57,48 @@ class Result:
     solution: Solution | None
     example_input: torch.Tensor
 
-    def save(self, folder: Path | str) -> None:
-        """Write ``model.safetensors`` (loads without the class), ``decision.json``, ``report.json``, ``report.md``.
+    def save(self, folder: Path | str, formats: Sequence[str] = ("safetensors",)) -> None:
+        """Write ``decision.json``, ``report.json``, ``report.md`` and ``model.*`` in each of some formats.
+
+        Every file of the network is loaded again and compared before it takes its place; `oamip.load` opens them all.
+
+        Args:
+            folder: made if it is not there.
+            formats: ``safetensors`` (loads without the class), ``pt2`` (a torch.export archive), ``onnx``.
 
         Raises:
-            UnsupportedOperator: the module uses an operator that the file format does not know.
+            InputError: an unknown format, before anything is written.
+            UnsupportedOperator: the module uses an operator that the one format does not know.
+            ModelFileError: one of several formats failed; it is named, and the others are written.
         """
-        folder = Path(folder)
+        formats, folder = checked_formats(formats), Path(folder)
         if folder.exists() and not folder.is_dir():
             raise InputError(f"{folder} is a file; give the name of a folder")
         self.decision.save(folder / "decision.json")
         write_atomically(folder / "report.json", json.dumps(self.report.to_dict(), indent=1))
         write_atomically(folder / "report.md", self.report.markdown())
-        saved.save(self.module, self.example_input, folder / "model.safetensors")
+        failed: dict[str, OamipError] = {}
+        for name in formats:
+            try:
+                save(self.module, self.example_input, folder / f"model.{name}")
+            except OamipError as error:
+                if len(formats) == 1:
+                    raise
+                failed[name] = error
+        if failed:
+            reasons = "; ".join(f"model.{name} is not written: {error}" for name, error in failed.items())
+            written = ", ".join(f"model.{name}" for name in formats if name not in failed) or "no network"
+            raise ModelFileError(f"{reasons} ({written} is written to {folder})") from next(iter(failed.values()))
+
+
+def checked_formats(formats: Sequence[str]) -> tuple[str, ...]:
+    """Names of formats, each once.
+
+    Raises:
+        InputError: a name is unknown, or there is none.
+    """
+    names = (formats,) if isinstance(formats, str) else tuple(dict.fromkeys(formats))
+    unknown = [name for name in names if name not in FORMATS]
+    if unknown or not names:
+        raise InputError(f"no format '{', '.join(unknown)}'; there are {', '.join(FORMATS)}")
+    return names

@@ -88,7 +88,7 @@ RULES: dict[str, Rule] = {
     "aten.threshold.default": activation(nn.Threshold, threshold=None, value=None),
     "aten.threshold_.default": activation(nn.Threshold, threshold=None, value=None),
     "aten.prelu.default": slopes,
-    "aten.dropout.default": dropout,
+    **dict.fromkeys(("aten.dropout.default", "aten.feature_dropout.default"), dropout),
     "aten.flatten.using_ints": reshape,
     "aten.view.default": reshape,
     "aten._unsafe_view.default": reshape,

@@ -14,6 +14,7 @@ from torch import fx, nn
 
 from oamip.readers.archive import EVALUATE, Call, Ref
 from oamip.readers.builder import Builder, Rule
+from oamip.readers.norms import FixedNorm1d, FixedNorm2d
 
 __all__ = [
     "activation",
@@ -120,8 +121,9 @@ def batch_norm(builder: Builder, call: Call) -> fx.Node:
     weight, bias = builder.weight(call, "weight"), builder.weight(call, "bias")
     if (weight is None) != (bias is None):
         raise call.unsupported("give it both weight and bias, or neither")
-    kind = nn.BatchNorm2d if len(builder.shape(arguments["input"].name)) == 4 else nn.BatchNorm1d
-    module: nn.Module = kind(
+    flat, fixed = len(builder.shape(arguments["input"].name)) != 4, arguments["eps"] == 0  # as only ours has it
+    kinds = (FixedNorm2d, FixedNorm1d) if fixed else (nn.BatchNorm2d, nn.BatchNorm1d)
+    module: nn.Module = kinds[flat](
         len(mean), eps=arguments["eps"], momentum=arguments["momentum"], affine=weight is not None, device="meta"
     )
     count = torch.zeros((), dtype=torch.int64)

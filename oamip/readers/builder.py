@@ -16,7 +16,7 @@ from torch import fx, nn
 from oamip.readers.archive import Call, Malformed, Program, Ref
 from oamip.readers.names import is_path, legal
 
-__all__ = ["Builder", "Rule"]
+__all__ = ["Builder", "Rule", "same_module"]
 
 
 @dataclass
@@ -73,7 +73,7 @@ class Builder:
         """
         value = call.arguments.get(owner)
         path = self.program.weights[value.name][0].rpartition(".")[0] if isinstance(value, Ref) else call.origin
-        if not is_path(path) or (path in self.root and not _same(self.root[path], module)):
+        if not is_path(path) or (path in self.root and not same_module(self.root[path], module)):
             path = legal(call.name)
         self.root.setdefault(path, module.eval())
         return self.graph.create_node("call_module", path, (self.node(x),), {}, legal(call.name))
@@ -83,7 +83,7 @@ class Builder:
         return self.program.shapes[name]
 
 
-def _same(one: Any, other: nn.Module) -> bool:
+def same_module(one: Any, other: nn.Module) -> bool:
     """Whether two modules compute the same with equal tensors."""
     if type(one) is not type(other) or repr(one) != repr(other):
         return False

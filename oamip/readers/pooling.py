@@ -13,7 +13,15 @@ from torch import nn
 from oamip.network import average_pool
 from oamip.readers.draft import Draft, Shape, Signal
 
-__all__ = ["adaptive_avg_pool", "adaptive_max_pool", "arguments_of", "avg_pool", "max_pool", "per_axis"]
+__all__ = [
+    "adaptive_avg_pool",
+    "adaptive_max_pool",
+    "arguments_of",
+    "avg_pool",
+    "max_pool",
+    "per_axis",
+    "pooled_length",
+]
 
 Size: TypeAlias = int | Sequence[int]
 Window: TypeAlias = tuple[int, int, int]
@@ -45,7 +53,7 @@ def max_pool(
     kernel, pads, spread = (per_axis(value, axes) for value in (kernel_size, padding, dilation))
     strides = per_axis(stride or kernel, axes)
     candidates = [
-        _candidates(size, k, s, p, d, _length(size, d * (k - 1) + 1, s, p, ceil_mode))
+        _candidates(size, k, s, p, d, pooled_length(size, d * (k - 1) + 1, s, p, ceil_mode))
         for size, k, s, p, d in zip(x.shape[1:], kernel, strides, pads, spread, strict=True)
     ]
     index = _every_channel(_product(candidates, x.shape[1:]), x.shape)
@@ -102,7 +110,7 @@ def avg_pool(
 def _windows(size: int, kernel: int, stride: int, padding: int, ceil_mode: bool, count_pad: bool) -> list[Window]:
     """(start, stop, divisor) for each output of one axis."""
     windows = []
-    for output in range(_length(size, kernel, stride, padding, ceil_mode)):
+    for output in range(pooled_length(size, kernel, stride, padding, ceil_mode)):
         start = output * stride - padding
         stop = min(start + kernel, size + padding)  # what ceil_mode adds beyond the padding never counts
         inside = max(start, 0), min(stop, size)
@@ -145,7 +153,7 @@ def _average(draft: Draft, x: Signal, windows: Sequence[Sequence[Window]]) -> Si
     return draft.affine(map_.out_shape, (x, map_))
 
 
-def _length(size: int, extent: int, stride: int, padding: int, ceil_mode: bool) -> int:
+def pooled_length(size: int, extent: int, stride: int, padding: int, ceil_mode: bool) -> int:
     """Number of outputs along one axis, by torch's rule: no window starts in the padding behind the input."""
     span = size + 2 * padding - extent
     length = (-(-span // stride) if ceil_mode else span // stride) + 1

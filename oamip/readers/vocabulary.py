@@ -73,7 +73,7 @@ MODULES: dict[type[nn.Module], Callable[[Any], dict[str, Any]]] = {
     **dict.fromkeys((nn.ReplicationPad1d, nn.ReplicationPad2d), _attributes("padding")),
     **dict.fromkeys((nn.ConstantPad1d, nn.ConstantPad2d), _attributes("padding value")),
     nn.Flatten: _attributes("start_dim end_dim"),
-    nn.Dropout: _attributes("p inplace"),
+    **dict.fromkeys((nn.Dropout, nn.Dropout1d, nn.Dropout2d), _attributes("p inplace")),
     nn.Identity: _attributes(""),
 }
 MODULE_BY_NAME = {kind.__name__: kind for kind in MODULES}

@@ -50,6 +50,8 @@ def save(module: nn.Module, example_input: torch.Tensor, path: Path | str) -> No
     kind = Path(path).suffix.removeprefix(".")
     if kind not in FORMATS:
         raise InputError(f"{path}: the name must end in one of {', '.join(f'.{name}' for name in FORMATS)}")
+    if not Path(path).parent.is_dir():  # a mistyped folder is told, not made
+        raise ModelFileError(f"{path}: cannot be written (there is no folder {Path(path).parent})")
     FORMATS[kind](module, example_input, Path(path))
 
 
@@ -68,7 +70,12 @@ def _exported(module: nn.Module, example_input: torch.Tensor, path: Path) -> Non
             first = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise ModelFileError(f"{path}: torch.export cannot follow {type(module).__name__}: {first}") from error
         expected = private(x)
-    _written(path, file.getvalue(), lambda written: _compare(load_exported(written), x, expected, path))
+    write_atomically(
+        path,
+        file.getvalue(),
+        check=lambda written: _compare(load_exported(written), x, expected, path),
+        error=ModelFileError,
+    )
 
 
 def _onnx(module: nn.Module, example_input: torch.Tensor, path: Path) -> None:
@@ -76,17 +83,10 @@ def _onnx(module: nn.Module, example_input: torch.Tensor, path: Path) -> None:
     to_onnx(read(module, example_input), path, dtype="float64" if double else "float32")
 
 
-def _written(path: Path, content: bytes, check: Callable[[Path], Any]) -> None:
-    if not path.parent.is_dir():
-        raise ModelFileError(f"{path}: cannot be written (there is no folder {path.parent})")
-    write_atomically(path, content, check=check, error=ModelFileError)
-
-
 def _compare(loaded: nn.Module, x: torch.Tensor, expected: Any, path: Path) -> None:
     with torch.no_grad():
         found = loaded(x)
-    pairs = list(zip(_tensors(expected), _tensors(found), strict=True))
-    for wanted, given in pairs:
+    for wanted, given in zip(map(torch.detach, _tensors(expected)), _tensors(found), strict=True):
         size = float(wanted.abs().max().clamp(min=1.0))
         if wanted.shape != given.shape or not float((wanted - given).abs().max()) <= _AGREEMENT * size:
             raise MismatchError(f"{path}: the archive gives other outputs when it is loaded again; it was not written")

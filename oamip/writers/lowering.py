@@ -11,6 +11,7 @@ where it scales data and stays a constant.
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -29,6 +30,7 @@ from oamip.network import (
     LinearMap,
     Max,
     Network,
+    Node,
     ReLU,
     Scale,
     Selection,
@@ -36,17 +38,20 @@ from oamip.network import (
     TransposedConvolution,
     Weighted,
 )
-from oamip.writers.moves import Box, box_of, moves
+from oamip.writers.moves import Box, box_of, moves, reshaped
 from oamip.writers.pools import averaged, largest
 from oamip.writers.steps import (
+    AveragePool,
     Bend,
     Cat,
+    Channels,
     Conv,
     ConvTranspose,
     Expand,
     Gather,
     Largest,
     Linear,
+    MaxPool,
     Mean,
     Merge,
     Norm,
@@ -97,17 +102,20 @@ class _Lowering:
         self.steps: list[Step] = []
         self.shapes: dict[str, Shape] = {}
         self.values: dict[str, str] = {}  # node → tensor
+        self.makers: dict[str, Step] = {}  # tensor → step
         self.raw: set[str] = set()  # tensors that no weights have touched
         self.names: set[str] = set()
         self.place = ""
 
     def run(self) -> Lowered:
+        for name in self.network.inputs:
+            self.values[name] = self._input(self.network[name])
         for name in self.network.order:
             node = self.network[name]
             self.place = node.module
             if isinstance(node, Input):
-                self.values[name] = self._input(node)
-            elif isinstance(node, Affine):
+                continue
+            if isinstance(node, Affine):
                 self.values[name] = self._affine(node)
             elif isinstance(node, ReLU):
                 source = self.values[self.network.predecessor(name)]
@@ -132,7 +140,7 @@ class _Lowering:
         self.names.add(name)
         return name
 
-    def _input(self, node: Input) -> str:
+    def _input(self, node: Node) -> str:
         name = self._name(node.name)
         self.inputs.append(Step(name, (), node.shape, None, node.module))
         self.shapes[name] = node.shape
@@ -141,7 +149,8 @@ class _Lowering:
 
     def _step(self, name: str, operator: Any, inputs: Sequence[str], shape: Shape, path: str = "") -> str:
         made = self._name(name)
-        self.steps.append(Step(made, tuple(inputs), shape, operator, path or self.place))
+        self.makers[made] = Step(made, tuple(inputs), shape, operator, path or self.place)
+        self.steps.append(self.makers[made])
         self.shapes[made] = shape
         if not isinstance(operator, _WEIGHTED) and all(source in self.raw for source in inputs):
             self.raw.add(made)
@@ -163,10 +172,7 @@ class _Lowering:
             candidates = np.where(node.index >= 0, node.index, present)
             x = self._chain(node.name, (Gather(candidates.astype(np.intp)), Largest((1,), keep=False)), x)
             return self._chain(node.name, moves(np.arange(len(node.index)).reshape(node.shape), self.shapes[x]), x)
-        for operator in operators:
-            shape = _result(operator, self.shapes[x]) if not hasattr(operator, "windows") else node.shape
-            x = self._step(node.name, operator, (x,), shape)
-        return x
+        return self._chain(node.name, operators, x)
 
     def _affine(self, node: Affine) -> str:
         edges = [edge for source, map_ in self.network.edges(node.name) for edge in _parts(source, map_)]
@@ -174,10 +180,10 @@ class _Lowering:
             return bent
         if len(edges) == 1:
             return self._single(node, *edges[0])
-        bias = node.bias
-        if not edges:
-            raise UnsupportedOperator("a constant", node.name, "it depends on no input; simplify the network first")
-        return self._shifted(node.name, self._combined(node, edges), bias)
+        if not edges:  # a constant: zeros of the right batch, made of the input
+            nothing = Gather(np.full(node.shape, -1, dtype=np.intp))
+            return self._shifted(node.name, self._chain(node.name, (nothing,), self.inputs[0].name), node.bias)
+        return self._shifted(node.name, self._combined(node, edges), node.bias)
 
     def _single(self, node: Affine, source: str, map_: LinearMap) -> str:
         x = self.values[source]
@@ -261,9 +267,8 @@ class _Lowering:
         return self._step(name, Total(tuple(sign for _, sign in ordered)), [x for x, _ in ordered], shape)
 
     def _before_expand(self, x: str) -> str:
-        step = next((step for step in reversed(self.steps) if step.name == x), None)
-        wide = step is not None and isinstance(step.operator, Expand)
-        return step.inputs[0] if step is not None and wide else x
+        step = self.makers.get(x)
+        return step.inputs[0] if step is not None and isinstance(step.operator, Expand) else x
 
     def _padded(self, name: str, x: str, box: Box, shape: Shape, value: float = 0.0) -> str:
         sides = tuple((start, size - stop) for (start, stop), size in zip(box, shape, strict=True))
@@ -276,17 +281,24 @@ class _Lowering:
         if isinstance(map_, Scale):
             return self._affinely(name, x, np.broadcast_to(map_.factor, map_.in_shape), np.zeros(map_.in_shape))
         if isinstance(map_, Channelwise):
-            for operator in averaged(map_.weights, map_.in_shape, map_.out_spatial):
-                shape = map_.out_shape if hasattr(operator, "windows") else _result(operator, self.shapes[x])
-                x = self._step(name, operator, (x,), shape)
-            return x
+            return self._chain(name, averaged(map_.weights, map_.in_shape, map_.out_spatial), x)
         if isinstance(map_, Dense):
             return self._step(name, Linear(map_.weight, None), (x,), map_.out_shape, name)
         if isinstance(map_, Convolution):
             return self._step(name, Conv(map_, None), (x,), map_.out_shape, name)
         if isinstance(map_, TransposedConvolution):
             return self._step(name, ConvTranspose(map_, None), (x,), map_.out_shape, name)
-        raise UnsupportedOperator(type(map_).__name__, self.place, "there is no operator that writes this linear map")
+        return self._by_matrix(name, x, map_)
+
+    def _by_matrix(self, name: str, x: str, map_: LinearMap) -> str:
+        """A map of a kind that is not ours, as a linear layer between flat arrays."""
+        inputs, outputs = math.prod(map_.in_shape), math.prod(map_.out_shape)
+        if inputs * outputs > _DENSE:
+            remedy = f"it has no operator of its own, and a matrix of {outputs} × {inputs} numbers would be too large"
+            raise UnsupportedOperator(type(map_).__name__, self.place, remedy)
+        flat = self._chain(name, reshaped(map_.in_shape, (inputs,)), x)
+        made = self._step(name, Linear(map_.matrix().toarray(), None), (flat,), (outputs,), name)
+        return self._chain(name, reshaped((outputs,), map_.out_shape), made)
 
     def _selected(self, node: Affine, x: str, map_: Selection) -> str:
         """Entries moved, with a bias: one value all around is padding."""
@@ -342,6 +354,8 @@ class _Lowering:
         return x
 
 
+_DENSE = 2**26
+"""Half a GiB; so large a matrix is still written for a linear map without an operator."""
 _WEIGHTED = (Linear, Conv, ConvTranspose, Norm, Bend)
 
 
@@ -404,7 +418,7 @@ def _value_around(bias: Array, inside: tuple[slice, ...]) -> float | None:
 
 
 def _result(operator: Any, shape: Shape) -> Shape:
-    """The shape that an operator without weights or windows makes of one."""
+    """The shape that an operator of one input, other than a layer, makes of a shape."""
     if isinstance(operator, Merge):
         size = int(np.prod(shape[operator.start : operator.stop + 1]))
         return (*shape[: operator.start], size, *shape[operator.stop + 1 :])
@@ -427,6 +441,8 @@ def _result(operator: Any, shape: Shape) -> Shape:
         left = (1,) if operator.keep else ()
         reduced = (left if axis in operator.axes else (size,) for axis, size in enumerate(shape))
         return tuple(size for sizes in reduced for size in sizes)
-    if hasattr(operator, "spatial"):
+    if isinstance(operator, Channels):
         return (shape[0], *operator.spatial)
+    if isinstance(operator, MaxPool | AveragePool):
+        return (shape[0], *(window.length for window in operator.windows))
     return shape

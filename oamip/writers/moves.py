@@ -141,7 +141,8 @@ def _separable(index: Index, in_shape: Shape) -> tuple[Move, ...] | None:
         varying = [out for out, size in enumerate(index.shape) if size > 1 and _varies(place, out)]
         if len(varying) > 1 or any(out in driver.values() for out in varying):
             return None
-        driver.update(dict.fromkeys([axis], *varying) if varying else {})
+        if varying:
+            driver[axis] = varying[0]
     chain: list[Move] = []
     slices: list[tuple[int, int, int] | None] = []
     shape = list(in_shape)

@@ -10,14 +10,14 @@ import numpy as np
 
 from oamip.errors import InputError, MismatchError, MissingDependency, ModelFileError
 from oamip.files import write_atomically
-from oamip.network import Network, Values
+from oamip.network import Network
 from oamip.writers.lowering import lower
-from oamip.writers.samples import samples_of, worst_difference
+from oamip.writers.samples import outputs_of, samples_of, worst_difference
 
 __all__ = ["to_onnx"]
 
-_AGREEMENT = {"float32": 1e-3, "float64": 1e-9}
-"""Relative; weights that are rounded to 24 bits, and layers that add the rounding up, leave about 1e-6 a layer."""
+_AGREEMENT = {"float32": 1e-4, "float64": 1e-9}
+"""Relative. In single precision the real networks of the tests, and 300 random ones, are off by 4e-7 at most."""
 _LARGEST = 2**31 - 2**16
 """Protocol buffers end at 2 GiB."""
 
@@ -71,18 +71,17 @@ def _check(written: Path, target: Path, network: Network, tolerance: float, dtyp
     except onnx.checker.ValidationError as error:
         raise MismatchError(f"{target}: onnx.checker refuses the file ({error}); please report this network") from error
     samples = samples_of(network)
-    again = read_onnx(written)
+    expected, again = outputs_of(network, samples), read_onnx(written)
     given = dict(zip(again.inputs, samples.values(), strict=True))
-    values = again.evaluate(given)
-    _compare(network, samples, [values[name] for name in again.outputs], tolerance, target, "read again")
+    _compare(expected, outputs_of(again, given), tolerance, f"{target}: the file, read again,")
     names = [value.name for value in model.graph.input]
     feed = {name: x.astype(dtype) for name, x in zip(names, samples.values(), strict=True)}
     with np.errstate(all="ignore"):  # its kernels may touch what they do not use
         found = ReferenceEvaluator(model).run(None, feed)
-    _compare(network, samples, [np.asarray(part) for part in found], tolerance, target, "run by onnx.reference")
+    _compare(expected, [np.asarray(part) for part in found], tolerance, f"{target}: the file, run by onnx.reference,")
 
 
-def _compare(network: Network, samples: Values, found: list[Any], tolerance: float, target: Path, how: str) -> None:
-    worst = worst_difference(network, samples, found)
+def _compare(expected: list[Any], found: list[Any], tolerance: float, what: str) -> None:
+    worst = worst_difference(expected, found)
     if not worst <= tolerance:
-        raise MismatchError(f"{target}: the file, {how}, differs from the network by {worst:.2g}; it was not written")
+        raise MismatchError(f"{what} differs from the network by {worst:.2g}; it was not written")

@@ -146,7 +146,12 @@ def _conv_transpose(w: _Writer, step: s.Step, op: s.ConvTranspose) -> str:
         after.append(max(surplus, 0))
         behind.append(extra)
         missing.append(max(-surplus - extra, 0))
-    attributes: dict[str, Any] = {"kernel_shape": c.kernel, "strides": c.stride, "pads": (*before, *after), "dilations": c.dilation}
+    attributes: dict[str, Any] = {
+        "kernel_shape": c.kernel,
+        "strides": c.stride,
+        "pads": (*before, *after),
+        "dilations": c.dilation,
+    }
     attributes |= {"output_padding": behind, "group": c.groups}
     x = w.input(step)
     if not any(missing):

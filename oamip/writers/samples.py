@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from oamip.network import Network, Values
 
-__all__ = ["samples_of", "worst_difference"]
+__all__ = ["outputs_of", "samples_of", "worst_difference"]
 
 _SCALES = (0.1, 1.0, 10.0)
 """Near 0 the biases show, far out the weights."""
@@ -25,15 +25,19 @@ def samples_of(network: Network) -> Values:
     }
 
 
-def worst_difference(network: Network, inputs: Values, found: Sequence[NDArray[Any]]) -> float:
+def outputs_of(network: Network, inputs: Values) -> list[NDArray[np.float64]]:
+    """The outputs in their order."""
+    values = network.evaluate(inputs)
+    return [values[name] for name in network.outputs]
+
+
+def worst_difference(expected: Sequence[NDArray[np.float64]], found: Sequence[NDArray[Any]]) -> float:
     """Largest difference between outputs, relative to the largest output of the same sample, or to 1.
 
     Infinite where a shape differs or a number is missing.
     """
-    expected = network.evaluate(inputs)
     worst = 0.0
-    for name, answer in zip(network.outputs, found, strict=True):
-        wanted = expected[name]
+    for wanted, answer in zip(expected, found, strict=True):
         if answer.shape != wanted.shape:
             return float("inf")
         gap = np.abs(answer.astype(np.float64) - wanted).reshape(len(wanted), -1)

@@ -6,7 +6,6 @@ the batch is −1. So the module can be pruned like one that a person wrote.
 
 from __future__ import annotations
 
-import logging
 import math
 import operator
 from collections.abc import Callable, Mapping
@@ -20,17 +19,18 @@ from torch.nn import functional
 
 from oamip.errors import InputError, MismatchError
 from oamip.network import Network
+from oamip.readers.builder import same_module
 from oamip.readers.names import is_path, legal
 from oamip.readers.norms import FixedNorm1d, FixedNorm2d, FixedNorm3d
-from oamip.readers.pooling import _length as pooled_length
+from oamip.readers.pooling import pooled_length
 from oamip.writers import steps as s
 from oamip.writers.lowering import Lowered, lower
-from oamip.writers.samples import samples_of, worst_difference
+from oamip.writers.pools import weights_of
+from oamip.writers.samples import outputs_of, samples_of, worst_difference
 
 __all__ = ["INPUT_SHAPES", "to_torch"]
 
 Rule: TypeAlias = Callable[["_Writer", s.Step, Any], fx.Node]
-_log = logging.getLogger(__name__)
 
 INPUT_SHAPES = "input_shapes"
 """Under this name ``module.meta`` holds the shape of one sample of each input."""
@@ -84,7 +84,7 @@ def _prove(module: nn.Module, network: Network) -> None:
     with torch.no_grad():
         answer = module(*(torch.from_numpy(value) for value in inputs.values()))
     found = [part.numpy() for part in (answer if isinstance(answer, tuple) else (answer,))]
-    worst = worst_difference(network, inputs, found)
+    worst = worst_difference(outputs_of(network, inputs), found)
     if not worst <= _AGREEMENT:
         raise MismatchError(f"the torch module differs from the network by {worst:.2g}; please report this network")
 
@@ -99,7 +99,6 @@ class _Writer:
         self.values: dict[str, fx.Node] = {}
         self.shapes = {step.name: step.shape for step in (*lowered.inputs, *lowered.steps)}
         self.paths = {step.path for step in lowered.steps if isinstance(step.operator, _LAYERS) and is_path(step.path)}
-        self.owners: dict[str, Any] = {}
 
     def module(self) -> fx.GraphModule:
         for step in self.lowered.inputs:
@@ -129,7 +128,7 @@ class _Writer:
     def layer(self, step: s.Step, x: fx.Node, module: nn.Module) -> fx.Node:
         """Call a module under the path of the source, or the nearest free name; equal layers of one path are one."""
         path = step.path if self._free(step.path, step.operator) else self._fresh(step.name)
-        if path in self.root and not _equal(self.root[path], module):
+        if path in self.root and not same_module(self.root[path], module):
             path = self._fresh(step.name)
         self.root.setdefault(path, module)
         return self.graph.create_node("call_module", path, (x,), {}, step.name)
@@ -160,13 +159,6 @@ class _Writer:
 
 def _nested(one: str, other: str) -> bool:
     return one.startswith(f"{other}.") or other.startswith(f"{one}.")
-
-
-def _equal(one: Any, other: nn.Module) -> bool:
-    if type(one) is not type(other) or repr(one) != repr(other):
-        return False
-    a, b = one.state_dict(), other.state_dict()
-    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
 def _filled(make: Callable[..., nn.Module], *args: Any, tensors: Mapping[str, Any], **kwargs: Any) -> nn.Module:
@@ -333,17 +325,10 @@ def _average_pool(w: _Writer, step: s.Step, op: s.AveragePool) -> fx.Node:
     windows = op.windows
     fits, ceil = _symmetric(windows)
     if not fits or len(windows) not in _AVERAGE or any(n.dilation > 1 for n in windows):
-        return _channels(w, step, s.Channels(_matrix(op), step.shape[1:]))
+        return _channels(w, step, s.Channels(weights_of(op), step.shape[1:]))
     kernel, stride, before = zip(*((n.kernel, n.stride, n.before) for n in windows), strict=True)
     made = _AVERAGE[len(windows)](kernel, stride, before, ceil_mode=ceil, count_include_pad=op.counted)
     return w.layer(step, w.input(step), made)
-
-
-def _matrix(op: s.AveragePool) -> Any:
-    """An average as weights of positions."""
-    from oamip.writers.pools import weights_of
-
-    return weights_of(op)
 
 
 def _mean(w: _Writer, step: s.Step, op: s.Mean) -> fx.Node:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 import torch
 from torch import fx, nn
 
 import oamip
 from oamip.decision import Decision
 from oamip.errors import InputError, MismatchError, UnsupportedOperator
-from oamip.network import Affine, Dense, Input, Network, ReLU, find_groups
+from oamip.network import Affine, Dense, Input, Network, ReLU, find_groups, identity
 from oamip.pruning.removal import remove
 from oamip.readers import read, saved
 from oamip.readers.exported import load_exported
-from oamip.writers import to_torch
+from oamip.writers import save, to_onnx, to_torch
 
 ONNX = ["ACASXU_run2a_1_1_batch_2000", "Convnet_avgpool", "Convnet_maxpool", "cartpole", "cifar_base_kw"]
 ONNX += ["mnist-net_256x2", "resnet_2b"]
@@ -121,12 +122,16 @@ def test_it_can_be_traced_saved_exported_and_pruned(name, zoo, tmp_path):
     assert sum(p.numel() for p in small.parameters()) < sum(p.numel() for p in module.parameters())
 
 
-def test_fixed_normalisations_do_not_learn_from_batches(zoo):
+@pytest.mark.parametrize("kind", ["", "safetensors", "pt2", "onnx"])
+def test_normalisations_do_not_learn_from_batches_also_from_files(kind, zoo, tmp_path):
     animal = zoo("depthwise")
-    module = to_torch(animal.network, dtype=torch.float64)
-    expected = module(animal.x)
-    assert torch.equal(module.train()(100 * animal.x)[:0], expected[:0])
-    torch.testing.assert_close(module(animal.x), expected)
+    module, x = to_torch(animal.network), animal.x.float()
+    if kind:
+        save(module, x, tmp_path / f"net.{kind}")
+        module = oamip.load(tmp_path / f"net.{kind}")
+    expected = module(x)
+    module.train()(100 * x + 5)
+    assert torch.equal(module(x), expected)
 
 
 def test_single_precision_is_the_default_and_the_shape_of_a_sample_is_told(zoo):
@@ -164,9 +169,38 @@ def test_a_wrong_translation_is_never_handed_out(monkeypatch, zoo):
         to_torch(zoo("mlp").network)
 
 
-def test_a_network_without_edges_into_a_node_is_refused_by_name():
+class Turned:
+    """A linear map of a stranger's: each entry is the sum of two others."""
+
+    in_shape, out_shape = (2, 3), (3, 2)
+
+    def apply(self, x):
+        return (self.matrix() @ x.reshape(len(x), -1).T).T.reshape(len(x), *self.out_shape)
+
+    def matrix(self):
+        return sp.csr_array(np.eye(6) + np.eye(6, k=1))
+
+
+def test_linear_maps_of_strangers_are_written_as_matrices(monkeypatch, tmp_path):
     net = Network()
-    net.add(Input("x", (2,), "x"))
-    net.outputs = (net.add(Affine("lost", (2,), "lost", np.ones(2))),)
-    with pytest.raises(UnsupportedOperator, match="lost"):
+    x = net.add(Input("x", (2, 3), "x"))
+    net.outputs = (net.add(Affine("y", (3, 2), "y", np.arange(6.0).reshape(3, 2)), (x, Turned())),)
+    assert_same(net, to_torch(net, dtype=torch.float64))
+    to_onnx(net, tmp_path / "net.onnx", dtype="float64")
+    monkeypatch.setattr("oamip.writers.lowering._DENSE", 35)
+    with pytest.raises(UnsupportedOperator, match=r"Turned at 'y'.*6 × 6"):
         to_torch(net)
+
+
+def test_constants_are_written_for_any_batch(tmp_path):
+    net = Network()
+    constant = net.add(Affine("constant", (2, 3), "constant", np.arange(6.0).reshape(2, 3)))
+    x = net.add(Input("x", (2, 3), "x"))
+    total = net.add(Affine("y", (2, 3), "y", np.zeros((2, 3))), (x, identity((2, 3))), (constant, identity((2, 3))))
+    net.outputs = (total, constant)
+    module, x = to_torch(net, dtype=torch.float64), torch.randn(4, 2, 3, dtype=torch.float64)
+    for found in (module(x), read(module, x[:1]).evaluate(x.numpy()).values()):
+        assert any(np.array_equal(part, np.broadcast_to(np.arange(6.0).reshape(2, 3), (4, 2, 3))) for part in found)
+    to_onnx(net, tmp_path / "net.onnx", dtype="float64")
+    again = oamip.read(tmp_path / "net.onnx")
+    np.testing.assert_array_equal(again.evaluate(x.numpy())[again.outputs[0]], net.evaluate(x.numpy())["y"])

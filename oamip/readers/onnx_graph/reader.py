@@ -17,7 +17,7 @@ from oamip.readers.onnx_graph.graph import calls_of
 from oamip.readers.onnx_graph.tensors import REALS, decode
 from oamip.readers.onnx_graph.walk import walk
 
-__all__ = ["read_file"]
+__all__ = ["declared_sizes", "read_file"]
 
 _PER_WEIGHT = 16
 """How many numbers reading may make further for each weight; a DenseNet, with all its concatenations, needs ten."""
@@ -45,6 +45,21 @@ def read_file(path: Path, shapes: Mapping[str, Sequence[int]]) -> Network:
     walk(draft, calls, values, set(outputs))
     draft.network.outputs = tuple(_output(name, values) for name in outputs)
     return draft.network
+
+
+def declared_sizes(path: Path) -> dict[str, tuple[int | None, ...]]:
+    """Name to sizes of each input as a file declares them, the batch included; ``None`` for what it leaves open.
+
+    Raises:
+        ModelFileError: the file is missing, damaged, or no ONNX model.
+    """
+    graph = read_model(path).graph
+    stored = {tensor.name for tensor in graph.initializer}
+    return {
+        value.name: tuple(size.dim_value if size.dim_value > 0 else None for size in value.type.tensor_type.shape.dim)
+        for value in graph.input
+        if value.name not in stored
+    }
 
 
 def _sizes(value: ValueInfoProto, shapes: Mapping[str, Sequence[int]]) -> Shape:

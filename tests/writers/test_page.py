@@ -1,0 +1,32 @@
+"""The page on files runs as it stands."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from oamip.writers import to_onnx
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_page_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs" / "files.md").read_text(), flags=re.M | re.S)
+    assert len(blocks) == 5
+    names: dict[str, Any] = {"__name__": "page"}
+    for number, block in enumerate(blocks, 1):
+        exec(compile(block, f"files.md, block {number}", "exec"), names)
+    assert {path.name for path in (tmp_path / "small").glob("model.*")} == {
+        *(f"model.{kind}" for kind in ("safetensors", "pt2", "onnx"))
+    }
+
+
+def test_the_benchmark_of_reading_prints_a_row_for_each_file(zoo, tmp_path):
+    to_onnx(zoo("mlp").network, tmp_path / "net.onnx")
+    command = [sys.executable, str(ROOT / "benchmarks" / "reading.py"), str(tmp_path), "--repeats", "1"]
+    run = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert re.search(r"^\| net\.onnx \| 6 \| 39 \|", run.stdout, flags=re.M)
