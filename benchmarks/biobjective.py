@@ -19,7 +19,6 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from oamip.training.biobjective.plot import draw
 from torch import nn
 
 from oamip.data import load
@@ -27,6 +26,7 @@ from oamip.learning import Logistic, Plan, accuracy
 from oamip.models import BUILT_IN
 from oamip.readers import saved
 from oamip.training.biobjective.front import Front
+from oamip.training.biobjective.plot import draw
 from oamip.training.biobjective.point import Point
 from oamip.training.biobjective.tracing import Search, trace
 from oamip.training.biobjective.trainer import Recipe, Trainer

@@ -61,11 +61,13 @@ def known_module(path: Path) -> tuple[Any, tuple[int, ...]]:
     import torch
     from torch import nn
 
+    from oamip.resnet import ResNet20
+
     stored = torch.load(path, weights_only=True, map_location="cpu")
     stored = stored.get("state_dict", stored)
     stored = stored[0] if isinstance(stored, list) else stored
     if "module.conv1.weight" in stored:
-        module, shape = resnet20(), (3, 32, 32)
+        module, shape = ResNet20(), (3, 32, 32)
         stored = {name.removeprefix("module."): tensor for name, tensor in stored.items()}
     elif stored["0.weight"].ndim == 2:
         sizes = [stored["0.weight"].shape[1], *(tensor.shape[0] for name, tensor in stored.items() if "weight" in name)]
@@ -84,41 +86,6 @@ def known_module(path: Path) -> tuple[Any, tuple[int, ...]]:
         module = nn.Sequential(*layers)
     module.load_state_dict(stored)
     return module.eval(), shape
-
-
-def resnet20() -> Any:
-    """The ResNet-20 for CIFAR: three stages of three blocks; shortcuts skip pixels and add channels of zeros."""
-    import torch
-    from torch import nn
-    from torch.nn import functional
-
-    class Block(nn.Module):
-        def __init__(self, inner: int, outer: int) -> None:
-            super().__init__()
-            self.conv1 = nn.Conv2d(inner, outer, 3, outer // inner, 1, bias=False)
-            self.conv2 = nn.Conv2d(outer, outer, 3, 1, 1, bias=False)
-            self.bn1, self.bn2, self.more = nn.BatchNorm2d(outer), nn.BatchNorm2d(outer), (outer - inner) // 2
-
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            y = self.bn2(self.conv2(self.bn1(self.conv1(x)).relu()))
-            return (
-                y + (functional.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, self.more, self.more)) if self.more else x)
-            ).relu()
-
-    class ResNet20(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.conv1, self.bn1 = nn.Conv2d(3, 16, 3, 1, 1, bias=False), nn.BatchNorm2d(16)
-            for number, (inner, outer) in enumerate(((16, 16), (16, 32), (32, 64)), 1):
-                blocks = nn.Sequential(Block(inner, outer), Block(outer, outer), Block(outer, outer))
-                setattr(self, f"layer{number}", blocks)
-            self.linear = nn.Linear(64, 10)
-
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            x = self.layer3(self.layer2(self.layer1(self.bn1(self.conv1(x)).relu())))
-            return self.linear(x.mean((2, 3)))
-
-    return ResNet20()
 
 
 def measure(path: Path, repeats: int) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import runpy
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from oamip.models import open_model
 from oamip.network import Groups, Network, find_groups
 from oamip.readers import read
 
@@ -425,9 +425,7 @@ def rng() -> np.random.Generator:
 @pytest.fixture(scope="session")
 def resnet20(shared: Path) -> nn.Module:
     """ResNet-20 for CIFAR-10 with the trained weights of `../shared/networks`; not to be changed."""
-    made = runpy.run_path(str(Path(__file__).parents[1] / "benchmarks" / "resnet20.py"))["resnet20"]
-    module: nn.Module = made(shared / "networks" / "resnet20_cifar10.th")
-    return module
+    return open_model("resnet20", weights=shared / "networks" / "resnet20_cifar10.th")
 
 
 # ── seconds per folder ───────────────────────────────────────────────────────────────────────────────────────────────

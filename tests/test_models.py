@@ -35,7 +35,14 @@ def test_built_in_networks_map_a_batch_to_ten_scores(name):
 @pytest.mark.parametrize(
     ("name", "parameters"),
     # Σ (inputs + 1) · outputs over the layers, by hand
-    [("digits-mlp", 3466), ("fc3", 266_610), ("fc4", 188_210), ("lenet5", 61_706), ("digits-cnn", 3674)],
+    [
+        ("digits-mlp", 3466),
+        ("fc3", 266_610),
+        ("fc4", 188_210),
+        ("lenet5", 61_706),
+        ("digits-cnn", 3674),
+        ("resnet20", 269_722),
+    ],
 )
 def test_built_in_networks_have_the_published_sizes(name, parameters):
     assert sum(p.numel() for p in BUILT_IN[name].build().parameters()) == parameters

@@ -104,8 +104,9 @@ def front(
     model: Annotated[
         str | None,
         Parameter(
-            help="digits-mlp, digits-cnn, fc3, fc4 or lenet5 (begun anew); a file that oamip saved (.safetensors), or "
-            "package.module:factory, trained from the weights that they have. Not needed with --export."
+            help="digits-mlp, digits-cnn, fc3, fc4, lenet5 or resnet20 (begun anew); a file that oamip saved "
+            "(.safetensors), or package.module:factory, trained from the weights that they have. Not needed with "
+            "--export."
         ),
     ] = None,
     *,
