@@ -26,8 +26,8 @@ Numbers: TypeAlias = Annotated[tuple[float, ...], Parameter(negative="", consume
 Model: TypeAlias = Annotated[
     str,
     Parameter(
-        help="digits-mlp, digits-cnn, fc3, fc4, lenet5 or resnet20 (trained on the data first, or --weights); a file that "
-        "oamip saved (.safetensors), a torch.export archive (.pt2) or an ONNX file (.onnx); or "
+        help="digits-mlp, digits-cnn, fc3, fc4, lenet5 or resnet20 (trained on the data first, or --weights); a file "
+        "that oamip saved (.safetensors), a torch.export archive (.pt2) or an ONNX file (.onnx); or "
         "package.module:factory with --weights."
     ),
 ]
