@@ -132,7 +132,7 @@ def test_what_cannot_be_written_is_refused_with_the_way_out(monkeypatch, zoo, tm
 
 
 FIXED_IN_TORCH = {"padded_shortcut", "pooling"}
-"""Added channels, whose number stands in the code of a module, and two pools in one, which torch has no operator for."""
+"""Added channels, whose number stands in the code of a module; two pools in one, for which torch has no operator."""
 
 
 def test_shrunk_and_simplified_networks_go_out_in_both_forms(animal, tmp_path):
