@@ -99,7 +99,7 @@ def test_writing_and_reading_need_no_torch(shared, tmp_path):
     source = shared / "networks" / "cartpole.onnx"
     code = f"""
 import sys, oamip
-from oamip.writers import to_onnx, to_torch
+from oamip.writers import to_onnx
 to_onnx(oamip.read({str(source)!r}), {str(tmp_path / "net.onnx")!r})
 assert "torch" not in sys.modules
 """
