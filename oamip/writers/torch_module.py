@@ -101,8 +101,11 @@ class _Writer:
         self.paths = {step.path for step in lowered.steps if isinstance(step.operator, _LAYERS) and is_path(step.path)}
 
     def module(self) -> fx.GraphModule:
+        arguments: set[str] = set()
         for step in self.lowered.inputs:
-            self.values[step.name] = self.graph.placeholder(legal(step.path))
+            name = legal(step.path) if legal(step.path) not in arguments else step.name
+            arguments.add(name)
+            self.values[step.name] = self.graph.placeholder(name)
         for step in self.lowered.steps:
             rule = _RULES[type(step.operator)]
             self.values[step.name] = rule(self, step, step.operator)

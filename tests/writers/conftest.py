@@ -160,7 +160,7 @@ def random_network(seed: int) -> Network:
     return network
 
 
-@pytest.fixture(params=range(40))
+@pytest.fixture(params=range(30))
 def random_one(request: pytest.FixtureRequest) -> Network:
     """Random networks, one after another."""
     return random_network(request.param)

@@ -13,10 +13,11 @@ import torch
 from onnx.reference import ReferenceEvaluator
 
 import oamip
+from oamip.decision import Decision
 from oamip.errors import InputError, MismatchError, MissingDependency, ModelFileError
 from oamip.network import find_groups
 from oamip.readers import read
-from oamip.writers import to_onnx
+from oamip.writers import to_onnx, to_torch
 
 ONNX = ["ACASXU_run2a_1_1_batch_2000", "Convnet_avgpool", "Convnet_maxpool", "cartpole", "cifar_base_kw"]
 ONNX += ["mnist-net_256x2", "resnet_2b"]
@@ -128,3 +129,21 @@ def test_what_cannot_be_written_is_refused_with_the_way_out(monkeypatch, zoo, tm
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(MissingDependency, match=r"oamip\[onnx\]"):
         to_onnx(network, tmp_path / "net.onnx")
+
+
+FIXED_IN_TORCH = {"padded_shortcut", "pooling"}
+"""Added channels, whose number stands in the code of a module; two pools in one, for which torch has no operator."""
+
+
+def test_shrunk_and_simplified_networks_go_out_in_both_forms(animal, tmp_path):
+    keep = {group.name: np.arange(group.size) % 2 == 0 for group in animal.groups.groups}
+    smaller = animal.network.shrink(Decision(keep))
+    x = animal.x.numpy()
+    for network in (smaller, smaller.simplify(), animal.network.simplify()):
+        to_onnx(network, tmp_path / "net.onnx", dtype="float64")
+        expected = network(x)
+        np.testing.assert_allclose(run(tmp_path / "net.onnx", x), expected, rtol=1e-9, atol=1e-9)
+        module = to_torch(network, dtype=torch.float64)
+        np.testing.assert_allclose(module(animal.x).detach(), expected, rtol=1e-9, atol=1e-9)
+        if animal.name not in FIXED_IN_TORCH:
+            assert find_groups(read(module, animal.x[:2])).size >= find_groups(network).size

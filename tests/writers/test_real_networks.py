@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import copy
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import onnx
@@ -39,7 +39,6 @@ def convolutional(channels: tuple[int, int, int], features: int, padding: int) -
 
 
 MODULES = {
-    "resnet20_cifar10.th": ResNet20,
     "cifar_base_kw.pth": lambda: convolutional((3, 8, 16), 1024, 1),
     "mnist_convSmallRELU__Point.pyt": lambda: convolutional((1, 16, 32), 800, 0),
     "mnist_2_50_flattened.pyt": mlp,
@@ -74,28 +73,42 @@ def three_parts(split: Split, size: int, name: str) -> Data:
     return Data(*parts, name, 10)
 
 
-def module_of(path: Path) -> nn.Module:
-    module = MODULES[path.name]().eval()
-    if path.name == "cifar_base_kw.pth":  # its state dict lies in a list
-        module.load_state_dict(torch.load(path, weights_only=True, map_location="cpu")["state_dict"][0])
-    else:
-        load_weights(module, path)
-    return module
+@pytest.fixture
+def module_of(shared, resnet20):
+    """The module of a file of weights."""
+
+    def build(name: str) -> nn.Module:
+        if name == "resnet20_cifar10.th":
+            return copy.deepcopy(resnet20)
+        module, path = MODULES[name]().eval(), shared / "networks" / name
+        if name == "cifar_base_kw.pth":  # its state dict lies in a list
+            module.load_state_dict(torch.load(path, weights_only=True, map_location="cpu")["state_dict"][0])
+        else:
+            load_weights(module, path)
+        return module
+
+    return build
 
 
-def network_of(path: Path) -> Network:
-    if path.suffix == ".onnx":
-        return oamip.read(path)
-    shape = {"cifar": (3, 32, 32), "resne": (3, 32, 32), "mnist": (1, 28, 28)}[path.name[:5]]
-    return read(module_of(path), torch.zeros(1, *((784,) if "flattened" in path.name else shape)))
+@pytest.fixture
+def network_of(shared, module_of):
+    """The network of a file."""
+
+    def build(name: str) -> Network:
+        if name.endswith(".onnx"):
+            return oamip.read(shared / "networks" / name)
+        shape = {"cifar": (3, 32, 32), "resne": (3, 32, 32), "mnist": (1, 28, 28)}[name[:5]]
+        return read(module_of(name), torch.zeros(1, *((784,) if "flattened" in name else shape)))
+
+    return build
 
 
 @pytest.mark.parametrize(("name", "mean", "std", "count", "published"), PUBLISHED)
-def test_the_published_accuracy_comes_out(name, mean, std, count, published, shared, tested):
+def test_the_published_accuracy_comes_out(name, mean, std, count, published, module_of, network_of, tested):
     split = tested(name)
     part = Split(split.x[:count], split.y[:count])
     data = Data(part, part, part, name, 10).normalised(mean, std)
-    network = network_of(shared / "networks" / name)
+    network = network_of(name)
     fit = data.reshaped(network[network.inputs[0]].shape)
     assert accuracy(to_torch(network), fit.test) == pytest.approx(published, abs=1e-9)
     x = fit.test.x[:20].astype(np.float64)
@@ -103,7 +116,7 @@ def test_the_published_accuracy_comes_out(name, mean, std, count, published, sha
     for one in (network, network.simplify()):
         np.testing.assert_allclose(found, one(x), rtol=0, atol=1e-9 * np.abs(found).max())
     if not name.endswith(".onnx"):  # the module as its owner has it, in torch's own double precision
-        source = module_of(shared / "networks" / name).double()
+        source = module_of(name).double()
         np.testing.assert_allclose(
             network(x), source(torch.from_numpy(x)).detach(), rtol=0, atol=1e-9 * np.abs(found).max()
         )
@@ -124,8 +137,8 @@ def test_onnx_files_give_what_the_reference_gives(name, shared):
         )
 
 
-def test_one_network_in_two_files_is_one_network(shared):
-    torch_, onnx_ = (network_of(shared / "networks" / f"cifar_base_kw.{kind}") for kind in ("pth", "onnx"))
+def test_one_network_in_two_files_is_one_network(network_of):
+    torch_, onnx_ = (network_of(f"cifar_base_kw.{kind}") for kind in ("pth", "onnx"))
     x = np.random.default_rng(0).standard_normal((3, 3, 32, 32))
     np.testing.assert_allclose(torch_(x), onnx_(x), rtol=0, atol=1e-9 * np.abs(torch_(x)).max())
 
@@ -134,11 +147,10 @@ def test_one_network_in_two_files_is_one_network(shared):
     "criterion",
     ["l1", *(pytest.param(name, marks=pytest.mark.slow) for name in ("activation", "jacobian", "importance"))],
 )
-def test_resnet20_loses_half_its_channels_and_goes_out_as_onnx(criterion, shared, tested, tmp_path):
-    module = module_of(shared / "networks" / "resnet20_cifar10.th")
+def test_resnet20_loses_half_its_channels_and_goes_out_as_onnx(criterion, resnet20, tested, tmp_path):
     data = three_parts(tested("cifar"), 150, "cifar10").normalised(IMAGENET, (0.229, 0.224, 0.225))
     scoring = oamip.Scoring(criterion, samples=20)
-    result = oamip.prune(module, data, budget="units=0.5/layer", scoring=scoring, refit=False)  # proves its equality
+    result = oamip.prune(resnet20, data, budget="units=0.5/layer", scoring=scoring, refit=False)  # proves its equality
     assert result.report.result.measured.units == 176  # of 16 + 3·(16 + 32 + 64) coupled channels
     result.save(tmp_path, ("safetensors", "pt2", "onnx"))
     x = torch.from_numpy(data.test.x)

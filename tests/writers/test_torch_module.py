@@ -160,6 +160,13 @@ def test_several_inputs_and_outputs_keep_their_order():
         torch.testing.assert_close(found, expected)
 
 
+def test_inputs_whose_names_are_alike_in_python_are_told_apart():
+    net = Network()
+    first, second = net.add(Input("one", (2,), "a.b")), net.add(Input("two", (2,), "a_b"))
+    net.outputs = (net.add(Affine("y", (2,), "y", np.zeros(2)), (first, identity((2,))), (second, identity((2,)))),)
+    assert to_torch(net)(torch.ones(1, 2), torch.ones(1, 2)).tolist() == [[2.0, 2.0]]
+
+
 def test_a_wrong_translation_is_never_handed_out(monkeypatch, zoo):
     from oamip.writers import torch_module
     from oamip.writers.steps import Positive
