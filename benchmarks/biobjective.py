@@ -19,14 +19,13 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from oamip.training.biobjective.plot import draw
 from torch import nn
 
 from oamip.data import load
 from oamip.learning import Logistic, Plan, accuracy
 from oamip.models import BUILT_IN
-from oamip.readers import saved
 from oamip.training.biobjective.front import Front
+from oamip.training.biobjective.plot import draw
 from oamip.training.biobjective.point import Point
 from oamip.training.biobjective.tracing import Search, trace
 from oamip.training.biobjective.trainer import Recipe, Trainer
@@ -96,7 +95,7 @@ def print_others(points: list[tuple[tuple[str, str, float], Point]], trainer: Tr
     print("\n| SMGD | c2, first to last epoch | f1 | f2 | validated | test | non-zeros | dead units | epochs | CPU s |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
     for (optimiser, moments, rate), point in points:
-        tested = accuracy(saved.load(trainer.folder / point.file), test)
+        tested = accuracy(trainer.open(point), test)
         name = f"{optimiser}, {moments} moments, rate {rate:g}"
         print(row(name, f"{point.c2[0]:.2g}, {point.c2[-1]:.2g}", point, tested, total))
 

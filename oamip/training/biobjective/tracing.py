@@ -5,16 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any, TypeAlias
-
-import torch
 
 from oamip.data import Data
 from oamip.errors import InputError
 from oamip.learning import accuracy
 from oamip.pruning.report import versions
-from oamip.readers import saved
 from oamip.training.biobjective import search
 from oamip.training.biobjective.front import KNEES, Front
 from oamip.training.biobjective.point import Point
@@ -95,8 +91,8 @@ def trace(
 
     Raises:
         DataError: the data has no labels or targets.
-        InputError: an option is unknown, or training fails; what was solved until then is kept.
-        UnsupportedOperator: the network cannot be saved; found before anything is trained.
+        InputError: an option is unknown, which is found before anything is trained; or a training fails, and what was
+            solved until then is kept.
     """
     say: Tell = tell or (lambda _: None)
     data = trainer.open_data()
@@ -128,7 +124,7 @@ def trace(
         found = replace(trainer.for_epochs(full_epochs or trainer.plan.epochs), progress=say)(None)
         others = (found,)
     front = replace(front, final=final, others=others, facts=_facts(trainer, how, data))
-    front = _tested(front, data, trainer.folder)
+    front = _tested(front, data, trainer)
     front.save(trainer.folder)
     return front
 
@@ -138,21 +134,19 @@ def _checked(trainer: Trainer, data: Data, rule: str) -> float:
     if rule not in KNEES:
         raise InputError(f"knee {rule!r} is unknown; choose one of {', '.join(KNEES)}")
     trainer.recipe.method(trainer.module, (1.0, 0.0))
-    example = torch.from_numpy(data.train.x[:2]).to(next(trainer.module.parameters()))
     try:
         trainer.folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{trainer.folder}: cannot be made ({error.strerror})") from None
-    saved.save(trainer.module, example, trainer.folder / "start.safetensors")
     return trainer.recipe.objectives(trainer.module).measure(data.score)[0]
 
 
-def _tested(front: Front, data: Data, folder: Path) -> Front:
+def _tested(front: Front, data: Data, trainer: Trainer) -> Front:
     """With the accuracies on the test part, which nothing has looked at until now."""
     if not data.test.labelled:
         return front
     points = (*front.points, *([front.final] if front.final else []), *front.others)
-    return front.tested({point.file: accuracy(saved.load(folder / point.file), data.test) for point in points})
+    return front.tested({point.file: accuracy(trainer.open(point), data.test) for point in points})
 
 
 def _facts(trainer: Trainer, how: Search, data: Data) -> dict[str, Any]:
