@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import signal
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -205,19 +206,25 @@ def _start(model: str, seed: int) -> nn.Module:
 
 @contextmanager
 def _processes(jobs: int) -> Iterator[Executor | None]:
-    """Processes that begin anew: a fork would inherit torch's locked threads."""
+    """Processes that begin anew: a fork would inherit torch's locked threads. None outlives the command."""
     if jobs == 1:
         yield None
         return
     from multiprocessing import get_context
 
-    executor = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"))
+    executor = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_deaf)
     try:
         yield executor
     finally:
+        running = list(executor._processes.values())
         executor.shutdown(wait=False, cancel_futures=True)
-        for process in list((executor._processes or {}).values()):  # what is being trained is kept by its checkpoint
+        for process in running:  # a training that is cut off goes on from its checkpoint
             process.terminate()
+
+
+def _deaf() -> None:
+    """Leave Ctrl-C to the parent."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _drawn(found: Front, out: Path) -> list[str]:

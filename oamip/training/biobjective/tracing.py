@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeAlias
 
 from oamip.data import Data
-from oamip.errors import InputError
+from oamip.errors import DataError, InputError, OamipError
 from oamip.learning import accuracy
 from oamip.pruning.report import versions
 from oamip.training.biobjective import search
@@ -138,7 +138,15 @@ def _checked(trainer: Trainer, data: Data, rule: str) -> float:
         trainer.folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{trainer.folder}: cannot be made ({error.strerror})") from None
-    return trainer.recipe.objectives(trainer.module).measure(data.score)[0]
+    objectives = trainer.recipe.objectives(trainer.module)
+    try:
+        return objectives.measure(data.score)[0]
+    except OamipError:
+        raise
+    except Exception as error:  # whatever the network's forward raises, or a label beyond its outputs
+        raise DataError(
+            f"the network does not fit '{data.name}', samples of shape {data.score.shape}: {error}; give other data"
+        ) from error
 
 
 def _tested(front: Front, data: Data, trainer: Trainer) -> Front:
