@@ -9,8 +9,8 @@ Reiners, Klamroth and Stiglmayr, arXiv 2008.13590. What one training does is a `
 
 What many trainings give is a `Front`:
 
-* `trainer`: one solve, from weights to a `point`, kept on disk; `search`: which weights next; `tracing`: the whole line;
-* `pareto`: efficient points, hypervolume, knees; `front`: all of it as data; `plot`: as a picture;
+* `trainer`: one solve, from weights to a `point`, kept on disk; `search`: which weights next; `tracing`: all of it;
+* `pareto`: efficient points, hypervolume, knees; `front`: the points as data; `plot`: as a picture;
 * `dead`: a point as a network without the units that died.
 
     >>> import tempfile, torch

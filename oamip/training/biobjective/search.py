@@ -6,6 +6,8 @@ nothing of networks: ``solve_all`` takes the weights of one level and returns th
 
 Reiners, Klamroth and Stiglmayr (arXiv 2008.13590): after each level points that are dominated, or lie above the chord
 of the extreme ones, are put aside, and each pair of neighbours that is left proposes one weight for the next level.
+Ours: pairs with a larger rectangle between them come first, and those with less than a thousandth of the rectangle
+between the extremes propose nothing; solves at the flat ends of a front are lost.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from oamip.training.biobjective.pareto import below_chord
 
 __all__ = [
     "GRID",
+    "LEAST",
     "RESOLUTION",
     "START",
     "SolveAll",
@@ -71,6 +74,9 @@ GRID: tuple[float, ...] = (
 
 RESOLUTION = 1e-3
 """Relative difference of λ2 under which two weights are one."""
+
+LEAST = 1e-3
+"""Share of the rectangle between the extremes under which the one between two neighbours is not divided."""
 
 _ROUNDING = 1e-9
 
@@ -132,6 +138,7 @@ def dichotomic(
     solves: int = 20,
     start: Sequence[Weights] = START,
     resolution: float = RESOLUTION,
+    least: float = LEAST,
 ) -> list[P]:
     """Each pair of neighbours proposes the normal of its segment; no weight is solved twice.
 
@@ -147,6 +154,7 @@ def dichotomic(
         solves: at most so many in all.
         start: the weights of the first level.
         resolution: relative difference under which two weights λ2 are one, or two points.
+        least: share of the rectangle between the extremes under which that of a pair is left alone.
 
     Returns:
         All points that were solved, in that order.
@@ -161,7 +169,7 @@ def dichotomic(
             weights = _between(weights, right.weights)
         return weights
 
-    return _search(solve_all, propose, levels, solves, start)
+    return _search(solve_all, propose, levels, solves, start, least)
 
 
 def stochastic(
@@ -174,6 +182,7 @@ def stochastic(
     digits: int = 4,
     repeats: int = 3,
     resolution: float = RESOLUTION,
+    least: float = LEAST,
 ) -> list[P]:
     """Dichotomic search that draws a weight where the geometric one stalls, as it does when solves are not exact.
 
@@ -189,6 +198,7 @@ def stochastic(
         digits: decimals to which λ2 is rounded.
         repeats: how often a rounded λ2 is tried.
         resolution: relative difference of λ2 under which two weights are one.
+        least: share of the rectangle between the extremes under which that of a pair is left alone.
     """
     rng = np.random.default_rng(seed)
     tried: list[float] = [round(weights[1], digits) for weights in start]
@@ -208,7 +218,7 @@ def stochastic(
         exactly.append(weights[1])
         return weights
 
-    return _search(solve_all, propose, levels, solves, start)
+    return _search(solve_all, propose, levels, solves, start, least)
 
 
 def bisection(
@@ -218,6 +228,7 @@ def bisection(
     solves: int = 20,
     start: Sequence[Weights] = START,
     resolution: float = RESOLUTION,
+    least: float = LEAST,
 ) -> list[P]:
     """Each pair of neighbours proposes the mean of the weights that they were solved for; arguments as `dichotomic`.
 
@@ -232,7 +243,7 @@ def bisection(
             weights = _between(weights, right.weights)
         return weights
 
-    return _search(solve_all, middle, levels, solves, start)
+    return _search(solve_all, middle, levels, solves, start, least)
 
 
 def grid(solve_all: SolveAll[P], *, solves: int | None = None, weights: Sequence[float] = GRID) -> list[P]:
@@ -243,13 +254,22 @@ def grid(solve_all: SolveAll[P], *, solves: int | None = None, weights: Sequence
     return list(solve_all([(1.0 - second, second) for second in chosen.tolist()]))
 
 
-def _search(solve_all: SolveAll[P], propose: Propose[P], levels: int, solves: int, start: Sequence[Weights]) -> list[P]:
+def _search(
+    solve_all: SolveAll[P],
+    propose: Propose[P],
+    levels: int,
+    solves: int,
+    start: Sequence[Weights],
+    least: float,
+) -> list[P]:
     points = list(solve_all(start[: _positive(solves, "solves")]))
     for _ in range(levels):
         left = [points[index] for index in below_chord([point.values for point in points])]
+        smallest = least * _area(left[0], left[-1]) if left else 0.0
+        pairs = sorted(pairwise(left), key=lambda pair: -_area(*pair))
         wanted: list[Weights] = []
-        for pair in pairwise(left):
-            weights = propose(*pair, points)
+        for pair in pairs:
+            weights = propose(*pair, points) if _area(*pair) >= smallest else None
             if weights is not None and not _among(weights[1], [other[1] for other in wanted], _ROUNDING):
                 wanted.append(weights)
         wanted = wanted[: solves - len(points)]
@@ -257,6 +277,10 @@ def _search(solve_all: SolveAll[P], propose: Propose[P], levels: int, solves: in
             break
         points += solve_all(wanted)
     return points
+
+
+def _area(one: Solved, other: Solved) -> float:
+    return abs((one.values[0] - other.values[0]) * (one.values[1] - other.values[1]))
 
 
 def _between(one: Weights, other: Weights) -> Weights:
