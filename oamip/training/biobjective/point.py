@@ -30,7 +30,7 @@ class Point:
         epochs: that it was trained for.
         file: the network, in the folder of the front (its weights alone, where `oamip.readers.saved` cannot write it).
         method: ``weighted-sum`` or ``smgd``.
-        c2: mean weight of the second objective in each epoch.
+        c2: of stochastic multi-gradient, the mean weight of the second objective in each epoch.
         test: accuracy on ``data.test``: measured once the front is known, and no choice depends on it.
     """
 

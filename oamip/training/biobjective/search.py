@@ -70,7 +70,7 @@ GRID: tuple[float, ...] = (
     *(digit * 10.0**power for power in (-5, -4, -3) for digit in range(1, 10)),
     *(0.01, 0.015, 0.02, 0.025, 0.03, 0.035, 0.05, 0.07, 0.09, 0.1),
 )
-"""The weights λ2 with which the paper's front is drawn."""
+"""Weights λ2 over the range in which the authors draw their front, denser where it bends."""
 
 RESOLUTION = 1e-3
 """Relative difference of λ2 under which two weights are one."""

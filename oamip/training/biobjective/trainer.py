@@ -151,7 +151,7 @@ class Trainer:
         f1, f2, right = objectives.measure(data.score)
         example = torch.from_numpy(data.train.x[:2]).to(objectives.kernels[0])
         dead, parameters = self._dead(module, example)
-        c2 = tuple(row["c2"] for row in history.rows)
+        c2 = tuple(row["c2"] for row in history.rows) if weights is None else ()
         last = c2[-1] if c2 else 0.0
         point = Point(
             weights=(1.0 - last, last) if weights is None else weights,
