@@ -199,6 +199,8 @@ class Trainer:
         """A name that changes with everything that changes the point."""
         start = {name: tensor.cpu() for name, tensor in self.module.state_dict().items()}
         settings = {**self.plan.settings(), **method.settings(), "layout": str(self.module)}
+        frozen = [name for name, parameter in self.module.named_parameters() if not parameter.requires_grad]
+        settings |= {"frozen": frozen} if frozen else {}
         digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
         for name in sorted(start):
             digest.update(name.encode())

@@ -121,7 +121,10 @@ def test_what_was_solved_is_read_and_not_trained_again(traced: tuple[Path, Front
 
 def test_other_settings_are_other_points(tmp_path: Path) -> None:
     one = trainer(tmp_path, epochs=1)
+    frozen = network()
+    frozen[1].bias.requires_grad_(False)
     others = [
+        replace(one, module=frozen),
         one.for_epochs(2),
         replace(one, recipe=Recipe(zeroing=Zeroing(1e-2))),
         replace(one, plan=replace(one.plan, seed=1)),
