@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import signal
+import sys
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -212,7 +213,9 @@ def _processes(jobs: int) -> Iterator[Executor | None]:
         return
     from multiprocessing import get_context
 
-    executor = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_deaf)
+    executor = ProcessPoolExecutor(
+        jobs, mp_context=get_context("spawn"), initializer=_begin, initargs=(str(Path.cwd()),)
+    )
     try:
         yield executor
     finally:
@@ -222,9 +225,10 @@ def _processes(jobs: int) -> Iterator[Executor | None]:
             process.terminate()
 
 
-def _deaf() -> None:
-    """Leave Ctrl-C to the parent."""
+def _begin(here: str) -> None:
+    """In each process: leave Ctrl-C to the parent, and find a user's own class where the factory was found."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.path.append(here)
 
 
 def _drawn(found: Front, out: Path) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from contextlib import chdir, redirect_stderr, redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,25 @@ def test_the_same_command_trains_nothing_again(found: tuple[Path, str]) -> None:
     code, again, err = oamip(*CALL, "--search", "grid", cwd=folder)
     assert (code, again) == (0, out)
     assert "epoch 1/" not in err
+
+
+def test_processes_find_a_users_own_class_and_give_the_same_front(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "import torch\nfrom torch import nn\n"
+        "class Net(nn.Module):\n"
+        "    def __init__(self):\n        super().__init__()\n"
+        "        self.first, self.last = nn.Linear(64, 9), nn.Linear(9, 10)\n"
+        "    def forward(self, x):\n        return self.last(torch.relu(self.first(x.flatten(1))))\n"
+        "def net():\n    torch.manual_seed(0)\n    return Net()\n"
+    )
+    found = []
+    for jobs in ("1", "2"):
+        args = ("--epochs", "3", "--solves", "3", "--no-retrain", "--batch", "32", "--jobs", jobs, "--out", jobs)
+        code, _, err = oamip("front", "mine:net", *args, cwd=tmp_path)
+        assert code == 0, err
+        found.append([replace(p, seconds=0, cpu=0) for p in Front.load(tmp_path / jobs).points])
+    assert found[0] == found[1]
+    assert len(found[0]) == 3
 
 
 @pytest.mark.parametrize("name", ["0", "knee", "final", "smgd"])
