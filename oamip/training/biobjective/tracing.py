@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import BrokenExecutor, Executor
 from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeAlias
 
@@ -93,6 +93,7 @@ def trace(
         DataError: the data has no labels or targets.
         InputError: an option is unknown, which is found before anything is trained; or a training fails, and what was
             solved until then is kept.
+        OamipError: the executor broke; likewise.
     """
     say: Tell = tell or (lambda _: None)
     data = trainer.open_data()
@@ -113,7 +114,13 @@ def trace(
 
     solve: Callable[[Weights], Point] = replace(trainer, progress=say)
     solve_all = search.in_turn(solve, one) if executor is None else search.side_by_side(solve, executor, one)
-    points = tuple(how(counted))
+    try:
+        points = tuple(how(counted))
+    except BrokenExecutor as error:
+        raise OamipError(
+            f"a process that trained a point was ended, perhaps for want of memory ({error}); {trainer.folder} keeps what "
+            "was solved: do the same again, with fewer processes"
+        ) from error
     front = Front(points, reference or (start, max(point.f2 for point in points)), rule)
     final, others = None, tuple[Point, ...]()
     if full_epochs and front.knee is not None:

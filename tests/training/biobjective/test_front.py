@@ -9,7 +9,8 @@ import signal
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -187,6 +188,20 @@ def test_threads_give_the_same_front(tmp_path: Path, traced: tuple[Path, Front])
     with ThreadPoolExecutor(3) as threads:
         front = trace(trainer(tmp_path), SEARCH, full_epochs=15, multi_gradient=True, executor=threads)
     assert comparable(front) == comparable(traced[1])
+
+
+class Broken(ThreadPoolExecutor):
+    """What an executor of processes does when one of them is killed."""
+
+    def submit(self, *args: object, **kwargs: object) -> Future[Point]:
+        future: Future[Point] = Future()
+        future.set_exception(BrokenProcessPool("a process was terminated abruptly"))
+        return future
+
+
+def test_a_broken_executor_says_what_is_kept_and_how_to_go_on(tmp_path: Path) -> None:
+    with Broken(1) as broken, pytest.raises(OamipError, match="do the same again, with fewer processes"):
+        trace(trainer(tmp_path), SEARCH, executor=broken)
 
 
 def test_threads_of_torch_and_its_generator_are_left_alone(tmp_path: Path) -> None:
