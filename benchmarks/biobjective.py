@@ -1,6 +1,6 @@
 """Cross-entropy against the L1 norm: the front of a LeNet-5 on MNIST, its knee, and SMGD beside it.
 
-    python benchmarks/biobjective.py --data-dir data [--search-epochs 10] [--epochs 20] [--solves 12]
+    python benchmarks/biobjective.py --data-dir data [--search-epochs 10] [--epochs 20] [--solves 14]
 
 The network is that of Reiners, Klamroth and Stiglmayr (arXiv 2008.13590): two convolutions, 6 and 16 filters of 3 × 3,
 each with ReLU and average pooling, then dense layers of 120, 84 and 10: 58,920 dense weights. Adam, batches of 128 (the
@@ -42,10 +42,10 @@ def main() -> None:
     parser.add_argument("--data", default="mnist", help="mnist or fashion; digits takes digits-mlp, as a quick trial")
     parser.add_argument("--data-dir", type=Path)
     parser.add_argument("--search", default="dichotomic")
-    parser.add_argument("--solves", type=int, default=12)
+    parser.add_argument("--solves", type=int, default=14)
     parser.add_argument("--search-epochs", type=int, default=10)
     parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--batch", type=int, default=148)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("runs/biobjective"))
     args = parser.parse_args()

@@ -25,6 +25,7 @@ from oamip.training.biobjective.pareto import below_chord
 __all__ = [
     "GRID",
     "LEAST",
+    "NEARNESS",
     "RESOLUTION",
     "START",
     "SolveAll",
@@ -77,6 +78,9 @@ RESOLUTION = 1e-3
 
 LEAST = 1e-3
 """Share of the rectangle between the extremes under which the one between two neighbours is not divided."""
+
+NEARNESS = 0.1
+"""Relative difference of λ2/λ1 under which a normal is about what one of its two points was solved for."""
 
 _ROUNDING = 1e-9
 
@@ -139,6 +143,7 @@ def dichotomic(
     start: Sequence[Weights] = START,
     resolution: float = RESOLUTION,
     least: float = LEAST,
+    nearness: float = NEARNESS,
 ) -> list[P]:
     """Each pair of neighbours proposes the normal of its segment; no weight is solved twice.
 
@@ -146,7 +151,8 @@ def dichotomic(
     itself once it has found them all. A solve that finds nothing better than the neighbour with the smaller f2, or is
     worse than both, may be one that failed: a network that died of too large a λ2. The published search is at its end
     there; here the pair goes on, halfway to the weights of the neighbour with the larger f2, until a solve is as good
-    as that neighbour.
+    as that neighbour. And where the normal is about what one of the two was solved for, as it is when trainings are too
+    short to reach their minimum, the pair proposes the geometric mean of both λ2/λ1.
 
     Args:
         solve_all: see the module's page.
@@ -155,6 +161,7 @@ def dichotomic(
         start: the weights of the first level.
         resolution: relative difference under which two weights λ2 are one, or two points.
         least: share of the rectangle between the extremes under which that of a pair is left alone.
+        nearness: relative difference of λ2/λ1 under which a normal is about the weights of a neighbour.
 
     Returns:
         All points that were solved, in that order.
@@ -162,6 +169,8 @@ def dichotomic(
 
     def propose(left: P, right: P, points: Sequence[P]) -> Weights | None:
         weights = normal(left, right)
+        if weights is not None and any(_near(weights, point.weights, nearness) for point in (left, right)):
+            weights = _mean_price(left.weights, right.weights)
         while weights is not None and (met := _solved(weights[1], points, resolution)) is not None:
             as_good = _weighted(weights, met) <= _weighted(weights, right) * (1.0 + _ROUNDING)
             if met is right or (as_good and not _alike(met, left, right, resolution)):
@@ -286,6 +295,19 @@ def _area(one: Solved, other: Solved) -> float:
 def _between(one: Weights, other: Weights) -> Weights:
     second = (one[1] + other[1]) / 2
     return (1.0 - second, second)
+
+
+def _near(one: Weights, other: Weights, nearness: float) -> bool:
+    first, second = one[1] * other[0], other[1] * one[0]  # λ2/λ1 of both, times the same
+    return min(first, second) > 0 and abs(first - second) <= nearness * max(first, second)
+
+
+def _mean_price(one: Weights, other: Weights) -> Weights:
+    """The geometric mean of two λ2/λ1; of two λ2 the mean where one of them is zero."""
+    if min(*one, *other) == 0:
+        return _between(one, other)
+    price = float(np.sqrt(one[1] / one[0] * (other[1] / other[0])))
+    return (1.0 / (1.0 + price), price / (1.0 + price))
 
 
 def _weighted(weights: Weights, point: Solved) -> float:

@@ -118,8 +118,8 @@ def trace(
         points = tuple(how(counted))
     except BrokenExecutor as error:
         raise OamipError(
-            f"a process that trained a point was ended, perhaps for want of memory ({error}); what was solved is kept in "
-            f"{trainer.folder}: do the same again, with fewer processes"
+            f"a process that trained a point was ended, perhaps for want of memory ({error}); what was solved is kept "
+            f"in {trainer.folder}: do the same again, with fewer processes"
         ) from error
     front = Front(points, reference or (start, max(point.f2 for point in points)), rule)
     final, others = None, tuple[Point, ...]()

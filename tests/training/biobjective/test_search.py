@@ -72,7 +72,9 @@ def test_dichotomic_search_finds_all_corners_of_any_front_and_then_ends(seed: in
         asked.append(weights)
         return Finite(tuple(map(tuple, points.tolist())), first)(weights)
 
-    found = search.dichotomic(search.in_turn(solve), levels=50, solves=500, start=ENDS, resolution=1e-9, least=0)
+    found = search.dichotomic(
+        search.in_turn(solve), levels=50, solves=500, start=ENDS, resolution=1e-9, least=0, nearness=0
+    )
     assert corners(points) <= {dot.values for dot in found}
     # Each corner once, and each edge proven once; twice where the first proof looks like a failed solve.
     assert len(found) <= (2 + first) * len(corners(points)) + 1
@@ -190,6 +192,33 @@ def test_stochastic_search_tries_a_rounded_weight_three_times() -> None:
     assert rounded.count(0.0) >= 3
     assert len(found) == 20
     assert len({dot.weights for dot in geometric}) == 18
+
+
+RECORDED = np.array(  # λ2, f1 and f2 of LeNet-5 on MNIST after five or ten epochs; between them we interpolate
+    [
+        *[(1e-9, 0.0528, 4290.5), (1.05e-6, 0.0531, 2693.9), (1.02e-5, 0.0554, 1871.2), (3.21e-5, 0.0535, 1127.7)],
+        *[(4.32e-5, 0.0596, 951.8), (1e-4, 0.0744, 658.5), (3e-4, 0.0936, 316.4), (5.24e-4, 0.0949, 168.8)],
+    ]
+)
+
+
+def test_trainings_that_are_too_short_leave_no_gap_beside_the_knee() -> None:
+    """There f2 is far above its minimum, and normals repeat the weights of the larger neighbour."""
+
+    def solve(weights: Weights) -> Dot:
+        second = max(weights[1], 1e-9)
+        if second > 1e-3:
+            return Dot(weights, (2.3012, 0.0))
+        at, f1, f2 = RECORDED.T
+        return Dot(weights, tuple(float(np.interp(np.log(second), np.log(at), column)) for column in (f1, f2)))
+
+    def gap(found: Sequence[Dot]) -> float:
+        seconds = sorted(dot.weights[1] for dot in found if 1e-5 < dot.weights[1] < 1e-3)
+        return max(b / a for a, b in pairwise(seconds))
+
+    normals = search.dichotomic(search.in_turn(solve), solves=16, nearness=0)
+    ours = search.dichotomic(search.in_turn(solve), solves=16)
+    assert gap(ours) < 5 < 10 < gap(normals)
 
 
 def test_bisection_halves_the_weights() -> None:
