@@ -1,4 +1,4 @@
-"""The command line: ``oamip prune``, ``score``, ``export``, ``solve`` and ``solvers``.
+"""The command line: ``oamip prune``, ``score``, ``train``, ``front``, ``export``, ``solve`` and ``solvers``.
 
 Commands are named here by text and imported when they are called, so that ``oamip --help`` loads neither torch nor a
 solver. Errors that oamip raises on purpose become one line on standard error.
@@ -31,6 +31,12 @@ app.command(
     "For example: oamip prune lenet5 --data mnist --data-dir data --budget units=0.5 --epochs 1 --out pruned",
 )
 app.command("oamip.commands.score:score", name="score", help="Score the units of a network; cut later, often.")
+app.command(
+    "oamip.commands.train:train",
+    name="train",
+    help="Train a network so that whole filters and neurons die, and cut them off.\n\n"
+    "For example: oamip train lenet5 --data mnist --data-dir data --lam 3 --alpha 0.1 --epochs 10 --out small",
+)
 app.command(
     "oamip.commands.front:front",
     name="front",

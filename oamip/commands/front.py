@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import signal
+import sys
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -206,19 +208,28 @@ def _start(model: str, seed: int) -> nn.Module:
 
 @contextmanager
 def _processes(jobs: int) -> Iterator[Executor | None]:
-    """Processes that begin anew: a fork would inherit torch's locked threads."""
+    """Processes that begin anew: a fork would inherit torch's locked threads. None outlives the command."""
     if jobs == 1:
         yield None
         return
     from multiprocessing import get_context
 
-    executor = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"))
+    executor = ProcessPoolExecutor(
+        jobs, mp_context=get_context("spawn"), initializer=_begin, initargs=(str(Path.cwd()),)
+    )
     try:
         yield executor
     finally:
+        running = list(executor._processes.values())
         executor.shutdown(wait=False, cancel_futures=True)
-        for process in list((executor._processes or {}).values()):  # what is being trained is kept by its checkpoint
+        for process in running:  # a training that is cut off goes on from its checkpoint
             process.terminate()
+
+
+def _begin(here: str) -> None:
+    """In each process: leave Ctrl-C to the parent, and find a user's own class where the factory was found."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.path.append(here)
 
 
 def _drawn(found: Front, out: Path) -> list[str]:

@@ -9,16 +9,20 @@ from oamip.formulations.activations import Activations, Gates
 from oamip.formulations.embedding import embed
 from oamip.formulations.importance import Importance, ImportanceOptions
 from oamip.formulations.importance_procedures import ImportanceByClass, ImportanceInSteps
+from oamip.formulations.perspective import GroupFit, LayerFit, last_features
 from oamip.formulations.protocol import Formulation, Procedure
 
 __all__ = [
     "Activations",
     "Formulation",
     "Gates",
+    "GroupFit",
     "Importance",
     "ImportanceByClass",
     "ImportanceInSteps",
     "ImportanceOptions",
+    "LayerFit",
     "Procedure",
     "embed",
+    "last_features",
 ]

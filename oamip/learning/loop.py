@@ -63,7 +63,7 @@ class Plan:
 
     def rate(self, epoch: int) -> float:
         """Learning rate of an epoch, counted from 1."""
-        return self.learning_rate * self.schedule(epoch - 1, self.epochs)
+        return self.learning_rate * self.schedule(epoch - 1, max(1, self.epochs))
 
     def settings(self) -> dict[str, Any]:
         """As plain data."""

@@ -40,7 +40,8 @@ def below_chord(values: ArrayLike) -> Indices:
     first, last = front[0], front[-1]
     excess = (f1[front] - f1[first]) * (f2[last] - f2[first]) - (f1[last] - f1[first]) * (f2[front] - f2[first])
     scale = (f1[first] - f1[last]) * (f2[last] - f2[first])
-    return front[excess <= 1e-12 * scale]
+    kept: Indices = front[excess <= 1e-12 * scale]
+    return kept
 
 
 def hypervolume(values: ArrayLike, reference: tuple[float, float]) -> float:

@@ -28,9 +28,9 @@ class Point:
         seconds: wall time of the training; of its last part, if it was killed and went on.
         cpu: seconds of them that its thread had a processor.
         epochs: that it was trained for.
-        file: the network, in the folder of the front.
+        file: the network, in the folder of the front (its weights alone, where `oamip.readers.saved` cannot write it).
         method: ``weighted-sum`` or ``smgd``.
-        c2: mean weight of the second objective in each epoch.
+        c2: of stochastic multi-gradient, the mean weight of the second objective in each epoch.
         test: accuracy on ``data.test``: measured once the front is known, and no choice depends on it.
     """
 

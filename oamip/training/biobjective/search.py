@@ -6,6 +6,8 @@ nothing of networks: ``solve_all`` takes the weights of one level and returns th
 
 Reiners, Klamroth and Stiglmayr (arXiv 2008.13590): after each level points that are dominated, or lie above the chord
 of the extreme ones, are put aside, and each pair of neighbours that is left proposes one weight for the next level.
+Ours: pairs with a larger rectangle between them come first, and those with less than a thousandth of the rectangle
+between the extremes propose nothing; solves at the flat ends of a front are lost.
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ from oamip.training.biobjective.pareto import below_chord
 
 __all__ = [
     "GRID",
+    "LEAST",
+    "NEARNESS",
     "RESOLUTION",
     "START",
     "SolveAll",
@@ -67,10 +71,16 @@ GRID: tuple[float, ...] = (
     *(digit * 10.0**power for power in (-5, -4, -3) for digit in range(1, 10)),
     *(0.01, 0.015, 0.02, 0.025, 0.03, 0.035, 0.05, 0.07, 0.09, 0.1),
 )
-"""The weights λ2 with which the paper's front is drawn."""
+"""Weights λ2 over the range in which the authors draw their front, denser where it bends."""
 
 RESOLUTION = 1e-3
 """Relative difference of λ2 under which two weights are one."""
+
+LEAST = 1e-3
+"""Share of the rectangle between the extremes under which the one between two neighbours is not divided."""
+
+NEARNESS = 0.1
+"""Relative difference of λ2/λ1 under which a normal is about what one of its two points was solved for."""
 
 _ROUNDING = 1e-9
 
@@ -132,6 +142,8 @@ def dichotomic(
     solves: int = 20,
     start: Sequence[Weights] = START,
     resolution: float = RESOLUTION,
+    least: float = LEAST,
+    nearness: float = NEARNESS,
 ) -> list[P]:
     """Each pair of neighbours proposes the normal of its segment; no weight is solved twice.
 
@@ -139,7 +151,8 @@ def dichotomic(
     itself once it has found them all. A solve that finds nothing better than the neighbour with the smaller f2, or is
     worse than both, may be one that failed: a network that died of too large a λ2. The published search is at its end
     there; here the pair goes on, halfway to the weights of the neighbour with the larger f2, until a solve is as good
-    as that neighbour.
+    as that neighbour. And where the normal is about what one of the two was solved for, as it is when trainings are too
+    short to reach their minimum, the pair proposes the geometric mean of both λ2/λ1.
 
     Args:
         solve_all: see the module's page.
@@ -147,6 +160,8 @@ def dichotomic(
         solves: at most so many in all.
         start: the weights of the first level.
         resolution: relative difference under which two weights λ2 are one, or two points.
+        least: share of the rectangle between the extremes under which that of a pair is left alone.
+        nearness: relative difference of λ2/λ1 under which a normal is about the weights of a neighbour.
 
     Returns:
         All points that were solved, in that order.
@@ -154,6 +169,8 @@ def dichotomic(
 
     def propose(left: P, right: P, points: Sequence[P]) -> Weights | None:
         weights = normal(left, right)
+        if weights is not None and any(_near(weights, point.weights, nearness) for point in (left, right)):
+            weights = _mean_price(left.weights, right.weights)
         while weights is not None and (met := _solved(weights[1], points, resolution)) is not None:
             as_good = _weighted(weights, met) <= _weighted(weights, right) * (1.0 + _ROUNDING)
             if met is right or (as_good and not _alike(met, left, right, resolution)):
@@ -161,7 +178,7 @@ def dichotomic(
             weights = _between(weights, right.weights)
         return weights
 
-    return _search(solve_all, propose, levels, solves, start)
+    return _search(solve_all, propose, levels, solves, start, least)
 
 
 def stochastic(
@@ -174,6 +191,7 @@ def stochastic(
     digits: int = 4,
     repeats: int = 3,
     resolution: float = RESOLUTION,
+    least: float = LEAST,
 ) -> list[P]:
     """Dichotomic search that draws a weight where the geometric one stalls, as it does when solves are not exact.
 
@@ -189,6 +207,7 @@ def stochastic(
         digits: decimals to which λ2 is rounded.
         repeats: how often a rounded λ2 is tried.
         resolution: relative difference of λ2 under which two weights are one.
+        least: share of the rectangle between the extremes under which that of a pair is left alone.
     """
     rng = np.random.default_rng(seed)
     tried: list[float] = [round(weights[1], digits) for weights in start]
@@ -208,7 +227,7 @@ def stochastic(
         exactly.append(weights[1])
         return weights
 
-    return _search(solve_all, propose, levels, solves, start)
+    return _search(solve_all, propose, levels, solves, start, least)
 
 
 def bisection(
@@ -218,6 +237,7 @@ def bisection(
     solves: int = 20,
     start: Sequence[Weights] = START,
     resolution: float = RESOLUTION,
+    least: float = LEAST,
 ) -> list[P]:
     """Each pair of neighbours proposes the mean of the weights that they were solved for; arguments as `dichotomic`.
 
@@ -232,7 +252,7 @@ def bisection(
             weights = _between(weights, right.weights)
         return weights
 
-    return _search(solve_all, middle, levels, solves, start)
+    return _search(solve_all, middle, levels, solves, start, least)
 
 
 def grid(solve_all: SolveAll[P], *, solves: int | None = None, weights: Sequence[float] = GRID) -> list[P]:
@@ -243,13 +263,22 @@ def grid(solve_all: SolveAll[P], *, solves: int | None = None, weights: Sequence
     return list(solve_all([(1.0 - second, second) for second in chosen.tolist()]))
 
 
-def _search(solve_all: SolveAll[P], propose: Propose[P], levels: int, solves: int, start: Sequence[Weights]) -> list[P]:
+def _search(
+    solve_all: SolveAll[P],
+    propose: Propose[P],
+    levels: int,
+    solves: int,
+    start: Sequence[Weights],
+    least: float,
+) -> list[P]:
     points = list(solve_all(start[: _positive(solves, "solves")]))
     for _ in range(levels):
         left = [points[index] for index in below_chord([point.values for point in points])]
+        smallest = least * _area(left[0], left[-1]) if left else 0.0
+        pairs = sorted(pairwise(left), key=lambda pair: -_area(*pair))
         wanted: list[Weights] = []
-        for pair in pairwise(left):
-            weights = propose(*pair, points)
+        for pair in pairs:
+            weights = propose(*pair, points) if _area(*pair) >= smallest else None
             if weights is not None and not _among(weights[1], [other[1] for other in wanted], _ROUNDING):
                 wanted.append(weights)
         wanted = wanted[: solves - len(points)]
@@ -259,9 +288,26 @@ def _search(solve_all: SolveAll[P], propose: Propose[P], levels: int, solves: in
     return points
 
 
+def _area(one: Solved, other: Solved) -> float:
+    return abs((one.values[0] - other.values[0]) * (one.values[1] - other.values[1]))
+
+
 def _between(one: Weights, other: Weights) -> Weights:
     second = (one[1] + other[1]) / 2
     return (1.0 - second, second)
+
+
+def _near(one: Weights, other: Weights, nearness: float) -> bool:
+    first, second = one[1] * other[0], other[1] * one[0]  # λ2/λ1 of both, times the same
+    return min(first, second) > 0 and abs(first - second) <= nearness * max(first, second)
+
+
+def _mean_price(one: Weights, other: Weights) -> Weights:
+    """The geometric mean of two λ2/λ1; of two λ2 the mean where one of them is zero."""
+    if min(*one, *other) == 0:
+        return _between(one, other)
+    price = float(np.sqrt(one[1] / one[0] * (other[1] / other[0])))
+    return (1.0 / (1.0 + price), price / (1.0 + price))
 
 
 def _weighted(weights: Weights, point: Solved) -> float:

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import BrokenExecutor, Executor
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any, TypeAlias
 
-import torch
-
 from oamip.data import Data
-from oamip.errors import InputError
+from oamip.errors import DataError, InputError, OamipError
 from oamip.learning import accuracy
 from oamip.pruning.report import versions
-from oamip.readers import saved
 from oamip.training.biobjective import search
 from oamip.training.biobjective.front import KNEES, Front
 from oamip.training.biobjective.point import Point
@@ -95,8 +91,9 @@ def trace(
 
     Raises:
         DataError: the data has no labels or targets.
-        InputError: an option is unknown, or training fails; what was solved until then is kept.
-        UnsupportedOperator: the network cannot be saved; found before anything is trained.
+        InputError: an option is unknown, which is found before anything is trained; or a training fails, and what was
+            solved until then is kept.
+        OamipError: the executor broke; likewise.
     """
     say: Tell = tell or (lambda _: None)
     data = trainer.open_data()
@@ -117,7 +114,13 @@ def trace(
 
     solve: Callable[[Weights], Point] = replace(trainer, progress=say)
     solve_all = search.in_turn(solve, one) if executor is None else search.side_by_side(solve, executor, one)
-    points = tuple(how(counted))
+    try:
+        points = tuple(how(counted))
+    except BrokenExecutor as error:
+        raise OamipError(
+            f"a process that trained a point was ended, perhaps for want of memory ({error}); what was solved is kept "
+            f"in {trainer.folder}: do the same again, with fewer processes"
+        ) from error
     front = Front(points, reference or (start, max(point.f2 for point in points)), rule)
     final, others = None, tuple[Point, ...]()
     if full_epochs and front.knee is not None:
@@ -128,7 +131,7 @@ def trace(
         found = replace(trainer.for_epochs(full_epochs or trainer.plan.epochs), progress=say)(None)
         others = (found,)
     front = replace(front, final=final, others=others, facts=_facts(trainer, how, data))
-    front = _tested(front, data, trainer.folder)
+    front = _tested(front, data, trainer)
     front.save(trainer.folder)
     return front
 
@@ -138,21 +141,27 @@ def _checked(trainer: Trainer, data: Data, rule: str) -> float:
     if rule not in KNEES:
         raise InputError(f"knee {rule!r} is unknown; choose one of {', '.join(KNEES)}")
     trainer.recipe.method(trainer.module, (1.0, 0.0))
-    example = torch.from_numpy(data.train.x[:2]).to(next(trainer.module.parameters()))
     try:
         trainer.folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{trainer.folder}: cannot be made ({error.strerror})") from None
-    saved.save(trainer.module, example, trainer.folder / "start.safetensors")
-    return trainer.recipe.objectives(trainer.module).measure(data.score)[0]
+    objectives = trainer.recipe.objectives(trainer.module)
+    try:
+        return objectives.measure(data.score)[0]
+    except OamipError:
+        raise
+    except Exception as error:  # whatever the network's forward raises, or a label beyond its outputs
+        raise DataError(
+            f"the network does not fit '{data.name}', samples of shape {data.score.shape}: {error}; give other data"
+        ) from error
 
 
-def _tested(front: Front, data: Data, folder: Path) -> Front:
+def _tested(front: Front, data: Data, trainer: Trainer) -> Front:
     """With the accuracies on the test part, which nothing has looked at until now."""
     if not data.test.labelled:
         return front
     points = (*front.points, *([front.final] if front.final else []), *front.others)
-    return front.tested({point.file: accuracy(saved.load(folder / point.file), data.test) for point in points})
+    return front.tested({point.file: accuracy(trainer.open(point), data.test) for point in points})
 
 
 def _facts(trainer: Trainer, how: Search, data: Data) -> dict[str, Any]:

@@ -22,10 +22,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import save as serialise
 from torch import nn
 
 from oamip.data import Data, Split
-from oamip.errors import InputError, UnsupportedOperator
+from oamip.errors import InputError, ModelFileError, UnsupportedOperator
 from oamip.files import write_atomically
 from oamip.learning import Method, Plan, Row, fit
 from oamip.pruning.removal import duplicate
@@ -36,6 +37,7 @@ from oamip.training.biobjective.objectives import Objectives
 from oamip.training.biobjective.point import Point
 from oamip.training.biobjective.search import Weights
 from oamip.training.biobjective.zeroing import Zeroing
+from oamip.weights import load_weights
 
 __all__ = ["Recipe", "Trainer"]
 
@@ -118,6 +120,20 @@ class Trainer:
         """The data, called for once in each process."""
         return self.data if isinstance(self.data, Data) else _opened(self.data)
 
+    def open(self, point: Point) -> nn.Module:
+        """The network of a point, in evaluation mode.
+
+        Raises:
+            ModelFileError: its file is missing or damaged.
+        """
+        path = self.folder / point.file
+        try:
+            return saved.load(path)
+        except ModelFileError:  # weights alone
+            module = duplicate(self.module)
+            load_weights(module, path)
+            return module.eval()
+
     # ── one training ───────────────────────────────────────────────────────────────────────────────────────────────
 
     def _trained(self, name: str, weights: Weights | None, module: nn.Module, method: Method, data: Data) -> Point:
@@ -135,7 +151,7 @@ class Trainer:
         f1, f2, right = objectives.measure(data.score)
         example = torch.from_numpy(data.train.x[:2]).to(objectives.kernels[0])
         dead, parameters = self._dead(module, example)
-        c2 = tuple(row["c2"] for row in history.rows)
+        c2 = tuple(row["c2"] for row in history.rows) if weights is None else ()
         last = c2[-1] if c2 else 0.0
         point = Point(
             weights=(1.0 - last, last) if weights is None else weights,
@@ -152,10 +168,19 @@ class Trainer:
             method="smgd" if weights is None else "weighted-sum",
             c2=c2,
         )
-        saved.save(module, example, self.folder / point.file)
+        self._write(module, example, self.folder / point.file)
         write_atomically(self._points / f"{name}.json", json.dumps(point.to_dict(), indent=1))  # last: it says "done"
         shutil.rmtree(running, ignore_errors=True)
         return point
+
+    def _write(self, module: nn.Module, example: torch.Tensor, path: Path) -> None:
+        """The network, so that it loads without its class; its weights alone where it has operators without a name."""
+        try:
+            saved.save(module, example, path)
+        except UnsupportedOperator as error:
+            _log.info("the weights alone are kept: %s", error)
+            state = {name: tensor.detach().cpu().clone() for name, tensor in module.state_dict().items()}
+            write_atomically(path, serialise(state))
 
     def _dead(self, module: nn.Module, example: torch.Tensor) -> tuple[int | None, int | None]:
         try:
@@ -174,6 +199,8 @@ class Trainer:
         """A name that changes with everything that changes the point."""
         start = {name: tensor.cpu() for name, tensor in self.module.state_dict().items()}
         settings = {**self.plan.settings(), **method.settings(), "layout": str(self.module)}
+        frozen = [name for name, parameter in self.module.named_parameters() if not parameter.requires_grad]
+        settings |= {"frozen": frozen} if frozen else {}
         digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
         for name in sorted(start):
             digest.update(name.encode())

@@ -21,27 +21,34 @@ loop or in ours (`Regularised`), and its proximal step makes groups exactly zero
 * `groups`: which weights live and die together; `bounds`: M, from a reference network;
 * `terms`: values and proximal maps of single groups; `penalties`: over a whole module, with group lasso, ridge and the
   plain big-M relaxation to compare with;
-* `method`: training under a penalty; `threshold`: the authors' cut after subgradients; `removal`: a smaller network.
+* `method`: training under a penalty; `threshold`: the authors' cut after subgradients; `removal`: a smaller network;
+* `recipe`: all of it in one call.
 """
 
 from oamip.training.spr.bounds import weight_bounds
 from oamip.training.spr.groups import WeightGroups
 from oamip.training.spr.method import Held, Regularised
 from oamip.training.spr.penalties import SPR, BigMRelaxation, GroupLasso, Penalty, Ridge
+from oamip.training.spr.recipe import PENALTIES, Counts, Recipe, Trained, train_and_shrink
 from oamip.training.spr.removal import shrink
 from oamip.training.spr.threshold import Cut, cut_groups
 
 __all__ = [
+    "PENALTIES",
     "SPR",
     "BigMRelaxation",
+    "Counts",
     "Cut",
     "GroupLasso",
     "Held",
     "Penalty",
+    "Recipe",
     "Regularised",
     "Ridge",
+    "Trained",
     "WeightGroups",
     "cut_groups",
     "shrink",
+    "train_and_shrink",
     "weight_bounds",
 ]

@@ -173,7 +173,7 @@ def test_a_small_multi_gradient_step_decreases_both_objectives() -> None:
 @pytest.mark.parametrize("optimiser", ["adam", "rmsprop", "sgd"])
 def test_both_methods_shrink_the_norm_and_keep_the_accuracy(optimiser: str) -> None:
     data = digits()
-    plan = Plan(epochs=12, batch=32, learning_rate=0.06 if optimiser == "sgd" else 3e-3)
+    plan = Plan(epochs=7, batch=32, learning_rate=0.06 if optimiser == "sgd" else 3e-3)
     plain, summed, multi = small(), small(), small()
     fit(plain, WeightedSum(Objectives(plain), (1.0, 0.0), optimiser=optimiser, zeroing=OFF), data, plan)
     fit(summed, WeightedSum(Objectives(summed), (0.999, 0.001), optimiser=optimiser), data, plan)
@@ -182,7 +182,7 @@ def test_both_methods_shrink_the_norm_and_keep_the_accuracy(optimiser: str) -> N
     assert Objectives(summed).norm() < 0.7 * norm
     assert Objectives(multi).norm() < norm
     for module in (plain, summed, multi):
-        assert accuracy(module, data.score) > 0.85
+        assert accuracy(module, data.score) > 0.8
     assert all(0 < row["c2"] < 1 for row in history.rows)
 
 

@@ -72,7 +72,9 @@ def test_dichotomic_search_finds_all_corners_of_any_front_and_then_ends(seed: in
         asked.append(weights)
         return Finite(tuple(map(tuple, points.tolist())), first)(weights)
 
-    found = search.dichotomic(search.in_turn(solve), levels=50, solves=500, start=ENDS, resolution=1e-9)
+    found = search.dichotomic(
+        search.in_turn(solve), levels=50, solves=500, start=ENDS, resolution=1e-9, least=0, nearness=0
+    )
     assert corners(points) <= {dot.values for dot in found}
     # Each corner once, and each edge proven once; twice where the first proof looks like a failed solve.
     assert len(found) <= (2 + first) * len(corners(points)) + 1
@@ -98,8 +100,28 @@ def test_dichotomic_search_covers_a_convex_front_better_than_bisection() -> None
 
     geometric = search.dichotomic(solve, solves=17, start=start)
     middles = search.bisection(solve, solves=17, start=start)
-    assert len(geometric) == len(middles) == 17
+    assert len(geometric) <= len(middles) <= 17
     assert gap(geometric) < gap(middles)
+
+
+def test_flat_ends_are_left_alone_and_large_gaps_come_first() -> None:
+    asked: list[list[float]] = []
+
+    def solve_all(weights: Sequence[Weights]) -> list[Dot]:
+        asked.append([second for _, second in weights])
+        return [Hyperbola()(one) for one in weights]
+
+    start = ((0.9999, 0.0001), (0.01, 0.99))
+    fine = search.dichotomic(search.in_turn(Hyperbola()), start=start, solves=200, levels=30, least=1e-4)
+    coarse = search.dichotomic(solve_all, start=start, solves=200, levels=30, least=1e-2)
+    assert len(coarse) < len(fine) < 200
+    for found, least in ((coarse, 1e-2), (fine, 1e-4)):
+        dots = sorted(dot.values for dot in found)
+        whole = (dots[-1][0] - dots[0][0]) * (dots[0][1] - dots[-1][1])
+        assert max((b[0] - a[0]) * (a[1] - b[1]) for a, b in pairwise(dots)) < least * whole
+    two = search.dichotomic(search.in_turn(Hyperbola()), start=start, solves=4)
+    third = asked[2]  # of the two halves the one with the larger rectangle is solved where one is all that may be
+    assert two[3].weights[1] == third[0]
 
 
 def test_points_above_the_chord_and_dominated_ones_propose_nothing() -> None:
@@ -170,6 +192,33 @@ def test_stochastic_search_tries_a_rounded_weight_three_times() -> None:
     assert rounded.count(0.0) >= 3
     assert len(found) == 20
     assert len({dot.weights for dot in geometric}) == 18
+
+
+RECORDED = np.array(  # λ2, f1 and f2 of LeNet-5 on MNIST after five or ten epochs; between them we interpolate
+    [
+        *[(1e-9, 0.0528, 4290.5), (1.05e-6, 0.0531, 2693.9), (1.02e-5, 0.0554, 1871.2), (3.21e-5, 0.0535, 1127.7)],
+        *[(4.32e-5, 0.0596, 951.8), (1e-4, 0.0744, 658.5), (3e-4, 0.0936, 316.4), (5.24e-4, 0.0949, 168.8)],
+    ]
+)
+
+
+def test_trainings_that_are_too_short_leave_no_gap_beside_the_knee() -> None:
+    """There f2 is far above its minimum, and normals repeat the weights of the larger neighbour."""
+
+    def solve(weights: Weights) -> Dot:
+        second = max(weights[1], 1e-9)
+        if second > 1e-3:
+            return Dot(weights, (2.3012, 0.0))
+        at, f1, f2 = RECORDED.T
+        return Dot(weights, tuple(float(np.interp(np.log(second), np.log(at), column)) for column in (f1, f2)))
+
+    def gap(found: Sequence[Dot]) -> float:
+        seconds = sorted(dot.weights[1] for dot in found if 1e-5 < dot.weights[1] < 1e-3)
+        return max(b / a for a, b in pairwise(seconds))
+
+    normals = search.dichotomic(search.in_turn(solve), solves=16, nearness=0)
+    ours = search.dichotomic(search.in_turn(solve), solves=16)
+    assert gap(ours) < 5 < 10 < gap(normals)
 
 
 def test_bisection_halves_the_weights() -> None:

@@ -1,0 +1,151 @@
+"""``oamip front``, run as a user runs it."""
+
+from __future__ import annotations
+
+import io
+import json
+from contextlib import chdir, redirect_stderr, redirect_stdout
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from oamip.cli import main
+from oamip.readers import saved
+from oamip.training.biobjective.front import Front
+
+CALL = (
+    "front",
+    "digits-mlp",
+    "--epochs",
+    "6",
+    "--solves",
+    "4",
+    "--smgd",
+    "--learning-rate",
+    "0.01",
+    "--threshold",
+    "0.02",
+    "--batch",
+    "32",
+    "--out",
+    "out",
+)
+
+
+def oamip(*args: str, cwd: Path) -> tuple[int, str, str]:
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    with chdir(cwd), redirect_stdout(out), redirect_stderr(err):
+        try:
+            main(args)
+        except SystemExit as stopped:
+            code = int(stopped.code or 0)
+    return code, out.getvalue(), err.getvalue()
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    folder = tmp_path_factory.mktemp("front")
+    code, out, err = oamip(*CALL, "--search", "grid", cwd=folder)
+    assert code == 0, err
+    assert "λ2 = 0.1" in err  # progress
+    return folder, out
+
+
+def test_front_writes_its_files_and_prints_knee_and_hypervolume(found: tuple[Path, str]) -> None:
+    folder, out = found
+    front = Front.load(folder / "out")
+    assert [point.epochs for point in front.points] == [2] * 4  # a third of --epochs
+    assert [point.weights[1] for point in front.points][-1] == 0
+    for name in ("front.json", "front.csv", "front.svg"):
+        assert (folder / "out" / name).stat().st_size > 100
+    assert all((folder / "out" / point.file).exists() for point in front.points)
+    assert f"Hypervolume {front.hypervolume:.4g}" in out
+    assert front.knee is not None
+    assert f"The knee (chord) is point {front.knee}" in out
+    assert front.final is not None
+    assert (front.final.epochs, front.others[0].epochs) == (6, 6)
+    assert json.loads((folder / "out/front.json").read_text())["facts"]["search"]["kind"] == "grid"
+
+
+def test_the_same_command_trains_nothing_again(found: tuple[Path, str]) -> None:
+    folder, out = found
+    code, again, err = oamip(*CALL, "--search", "grid", cwd=folder)
+    assert (code, again) == (0, out)
+    assert "epoch 1/" not in err
+
+
+def test_processes_find_a_users_own_class_and_give_the_same_front(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "import torch\nfrom torch import nn\n"
+        "class Net(nn.Module):\n"
+        "    def __init__(self):\n        super().__init__()\n"
+        "        self.first, self.last = nn.Linear(64, 9), nn.Linear(9, 10)\n"
+        "    def forward(self, x):\n        return self.last(torch.relu(self.first(x.flatten(1))))\n"
+        "def net():\n    torch.manual_seed(0)\n    return Net()\n"
+    )
+    found = []
+    for jobs in ("1", "2"):
+        args = ("--epochs", "3", "--solves", "3", "--no-retrain", "--batch", "32", "--jobs", jobs, "--out", jobs)
+        code, _, err = oamip("front", "mine:net", *args, cwd=tmp_path)
+        assert code == 0, err
+        found.append([replace(p, seconds=0, cpu=0) for p in Front.load(tmp_path / jobs).points])
+    assert found[0] == found[1]
+    assert len(found[0]) == 3
+
+
+@pytest.mark.parametrize("name", ["0", "knee", "final", "smgd"])
+def test_a_point_is_exported_as_a_smaller_network(found: tuple[Path, str], name: str) -> None:
+    folder, _ = found
+    code, out, err = oamip("front", "--out", "out", "--export", name, "--to", f"{name}.safetensors", cwd=folder)
+    assert code == 0, err
+    point = Front.load(folder / "out").point(name)
+    whole, small = saved.load(folder / "out" / point.file), saved.load(folder / f"{name}.safetensors")
+    assert sum(p.numel() for p in small.parameters()) == point.parameters
+    assert f"{point.parameters:,} without dead units" in out
+    if name == "smgd":
+        assert point.parameters is not None
+        assert point.parameters < 3000  # of 3,466
+    x = torch.rand(50, 1, 8, 8)
+    with torch.no_grad():
+        torch.testing.assert_close(small(x), whole(x), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        ((), "give a network"),
+        (("resnet",), "resnet"),
+        (("digits-mlp", "--search", "random"), "search"),
+        (("digits-mlp", "--solves", "0"), "solves=0"),
+        (("digits-mlp", "--jobs", "0"), "--jobs 0"),
+        (("digits-mlp", "--epochs", "0"), "at least 1"),
+        (("digits-mlp", "--threshold", "-1"), "threshold"),
+        (("digits-mlp", "--optimiser", "lion"), "lion"),
+        (("digits-mlp", "--schedule", "linear"), "linear"),
+        (("digits-mlp", "--include", "conv*"), "matches no dense layer"),
+        (("digits-mlp", "--data", "none.npz"), "none.npz"),
+        (("digits-mlp", "--to", "x.safetensors"), "--export"),
+        (("--export", "knee"), "front.json"),
+        (("--out", "file"), "is a file"),
+    ],
+    ids=str,
+)
+def test_wrong_calls_get_one_clear_line(tmp_path: Path, args: tuple[str, ...], message: str) -> None:
+    (tmp_path / "file").write_text("")
+    code, _, err = oamip("front", *args, cwd=tmp_path)
+    lines = [line for line in err.splitlines() if line.startswith("oamip: ")]
+    assert code == 2, err
+    assert len(lines) == 1, err
+    assert message in lines[0]
+
+
+def test_data_that_does_not_fit_gets_one_clear_line(found: tuple[Path, str]) -> None:
+    folder, _ = found
+    code, _, err = oamip("front", "lenet5", "--data", "digits", "--out", "other", cwd=folder)
+    assert code == 2
+    assert "shape" in err
+    code, _, err = oamip("front", "--out", "out", "--export", "77", cwd=folder)
+    assert code == 2
+    assert "0 to 3, knee, final, smgd" in err

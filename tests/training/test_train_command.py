@@ -1,0 +1,152 @@
+"""``oamip train``: small networks out of the command line, through a kill, and on into pruning."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+from contextlib import chdir, redirect_stderr, redirect_stdout
+from pathlib import Path
+
+import pytest
+import torch
+
+from oamip.cli import main
+from oamip.data import load
+from oamip.learning import accuracy
+from oamip.models import BUILT_IN
+from oamip.readers import saved
+
+SHORT = ("--lam", "8", "--epochs", "6", "--batch", "32", "--finetune", "1")
+
+
+def oamip(*args: str, cwd: Path, status: int = 0) -> str:
+    """What one call prints, in this process."""
+    out, code = io.StringIO(), 0
+    with chdir(cwd), redirect_stdout(out), redirect_stderr(out):
+        try:
+            main(args)
+        except SystemExit as stopped:
+            code = int(stopped.code or 0)
+    assert code == status, out.getvalue()
+    return out.getvalue()
+
+
+def weights(file: Path) -> dict[str, torch.Tensor]:
+    return dict(saved.load(file).state_dict())
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A folder in which ``small`` has been trained, compared, and what was printed."""
+    folder = tmp_path_factory.mktemp("trained")
+    told = oamip(
+        "train", "digits-mlp", *SHORT, "--out", "small", "--then-prune", "params=0.3", "--formulation", "l2", cwd=folder
+    )
+    return folder, told
+
+
+def test_a_smaller_network_is_written_with_all_that_is_known_of_it(trained):
+    folder, told = trained
+    small, facts = (
+        saved.load(folder / "small/model.safetensors"),
+        json.loads((folder / "small/training.json").read_text()),
+    )
+    before, after = facts["counts"]["params"]
+    assert after == sum(map(torch.numel, small.parameters())) < before == 3466
+    assert facts["counts"]["own"] < before - after  # what reads the units that went, goes too
+    assert f"{facts['counts']['zero']} of 64 groups are gone" in told
+    assert "training: epoch 6/6" in told
+    assert "fine tuning: epoch 1/1" in told
+    report = json.loads((folder / "small/report.json").read_text())
+    assert [row["name"] + row["stage"] for row in report["rows"]] == ["reference", "spr", "sprremoved", "sprfine-tuned"]
+    assert report["rows"][1]["measured"]["score"] == report["rows"][2]["measured"]["score"]  # zeros are exact
+    assert accuracy(small, load("digits").test) == report["rows"][3]["measured"]["score"] > 0.7
+
+
+def test_training_pruning_and_both_stand_in_one_table(trained):
+    folder, told = trained
+    rows = json.loads((folder / "small/compared.json").read_text())["rows"]
+    assert [row["name"] for row in rows] == ["reference", "spr", "l2", "l2", "spr + l2"]
+    total, size, equal, alone, both = (row["measured"]["params"] for row in rows)
+    assert equal <= size < total
+    assert max(alone, both) <= 0.3 * total
+    assert saved.load(folder / "small/pruned/model.safetensors") is not None
+    assert "spr + l2, fine-tuned" in told
+
+
+def test_what_training_wrote_goes_straight_into_prune(trained):
+    folder, _ = trained
+    told = oamip(
+        "prune", "small/model.safetensors", "--budget", "units=0.7", "--formulation", "l2", "--out", "cut", cwd=folder
+    )
+    assert "The network keeps" in told
+    sizes = [
+        sum(t.numel() for t in weights(folder / f"{name}/model.safetensors").values()) for name in ("small", "cut")
+    ]
+    assert sizes[1] < sizes[0]
+
+
+def test_a_killed_command_goes_on_to_the_same_network(trained, tmp_path):
+    folder, _ = trained
+    script = "import sys; from oamip.cli import main; main(sys.argv[1:])"
+    command = [sys.executable, "-c", script, "train", "digits-mlp", *SHORT, "--out", "small"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    options = {"cwd": tmp_path, "env": environment, "stdout": subprocess.DEVNULL, "text": True}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, **options) as run:
+        for line in run.stderr:
+            if "training: epoch 2/6" in line:
+                run.send_signal(signal.SIGKILL)
+                break
+    assert run.returncode == -signal.SIGKILL
+    assert not (tmp_path / "small/model.safetensors").exists()
+    assert "say resume" in oamip("train", "digits-mlp", *SHORT, "--out", "small", cwd=tmp_path, status=2)
+    told = oamip("train", "digits-mlp", *SHORT, "--out", "small", "--resume", cwd=tmp_path)
+    assert "reference: epoch" not in told
+    assert "training: epoch 1/6" not in told
+    one, other = weights(tmp_path / "small/model.safetensors"), weights(folder / "small/model.safetensors")
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.parametrize(
+    ("method", "flags"),
+    [
+        ("spr", ["--steps", "subgradient", "--patience", "2"]),
+        ("group-lasso", ["--lam", "3"]),
+        ("bigm", []),
+        ("weighted-sum", ["--lam", "0.01"]),
+        ("smgd", []),
+        ("plain", ["--patience", "1", "--learning-rate", "0.01"]),
+    ],
+)
+def test_every_method_trains(trained, tmp_path, method, flags):
+    reference = trained[0] / "reference.safetensors"
+    if not reference.exists():
+        module = BUILT_IN["digits-mlp"].build()
+        torch.save(module.state_dict(), reference.with_suffix(".pt"))
+    flags = [*flags, "--epochs", "2", "--finetune", "0", "--out", "out"]
+    if method in ("spr", "bigm"):
+        flags += ["--reference", str(reference.with_suffix(".pt"))]
+    told = oamip("train", "digits-mlp", "--method", method, *flags, cwd=tmp_path)
+    assert "Written to out: model.safetensors" in told
+    history = json.loads((tmp_path / "out/training.json").read_text())["history"]
+    assert 1 <= len(history["rows"]) <= 2
+    assert saved.load(tmp_path / "out/model.safetensors")(torch.zeros(1, 1, 8, 8)).shape == (1, 10)
+
+
+def test_wrong_calls_are_told_in_a_line(tmp_path):
+    for flags, message in (
+        (["--alpha", "1"], "alpha=1"),
+        (["--then-prune", "units=0.5"], "write params=0.3"),
+        (["--least", "2"], "--then-prune"),
+        (["--schedule", "magic"], "no schedule 'magic'"),
+        (["--include", "nothing"], "matches no layer"),
+    ):
+        told = oamip(
+            "train", "digits-mlp", "--epochs", "0", "--finetune", "0", "--out", "x", *flags, cwd=tmp_path, status=2
+        )
+        assert message in told
