@@ -16,6 +16,7 @@ from oamip_pyomo.columns import columns_of, limits
 from oamip_pyomo.linear import LinearReader
 from oamip_pyomo.rows import RowReader
 from oamip_pyomo.sets import sets_of
+from oamip_pyomo.standing import standing
 
 __all__ = ["compile_model"]
 
@@ -40,10 +41,12 @@ def compile_model(built: Built) -> StandardForm:
     """The standard form: columns, rows and sets of the program first, then the user's own; the program's other atoms.
 
     Raises:
-        InputError: something in the model is not mixed-integer linear; the message names it.
+        InputError: something in the model is not mixed-integer linear, or variables of the program are not on it or
+            stand for others; the message names it.
         InfeasibleProgram: a constraint without free variables does not hold.
     """
     _refuse_unread(built.model)
+    built = standing(built)
     with PauseGC():  # reading makes as many small objects as building
         columns = columns_of(built)
         bounds = limits(columns.variables)

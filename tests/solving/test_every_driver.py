@@ -723,6 +723,46 @@ def test_relaxing_a_program_with_logic_keeps_the_logic(driver: Driver) -> None:
     assert relaxed.duals is None
 
 
+def switched_without_bounds(number: int) -> Program:
+    """Unbounded where the switches are off: of random programs like these SCIP and Gurobi called some optimal."""
+    program = Program("endless")
+    if number == 0:  # Gurobi: an optimum of −1e100
+        x, on = program.variables("x", (), -np.inf, 2, domain="integer"), program.variables("on", 3, domain="binary")
+        sides = np.array([-np.inf, 3, -np.inf]), np.array([2.0, 3, -2])
+        program.indicator("switched", on, Rows(np.array([-2.0, -1, 3]) * x, *sides), on=[False, True, True])
+        program.minimize(x - 4 * on[1] + 2 * on[2])
+    elif number == 1:  # SCIP: an optimum of −12
+        y = program.variables("y", 3, [-1, -3, -np.inf], domain="integer")
+        on = program.variables("on", 3, domain="binary")
+        sides = np.array([-np.inf, 3, -6]), np.array([1.0, 3, -3])
+        left = np.array([[1, 0, -1], [-3, -3, -3], [2, -2, -1]]) @ y
+        program.indicator("switched", on, Rows(left, *sides), on=[True, False, True])
+        program.minimize((y * [-2, 2, -2]).sum() + (on * [-2, 2, 2]).sum())
+    else:  # SCIP: an optimum of 5
+        z, on = program.variables("z", (), -2, domain="integer"), program.variables("on", 2, domain="binary")
+        program.indicator("switched", on, np.array([-3.0, -1]) * z == [5, 2], on=[False, True])
+        program.minimize(-3 * z + 2 * on[0] - 3 * on[1])
+    return program
+
+
+@every_driver("indicator")
+@pytest.mark.parametrize("number", range(3))
+def test_unbounded_programs_with_switches_have_no_optimum(driver: Driver, number: int) -> None:
+    solution = solved(driver, switched_without_bounds(number), time_limit=20.0)
+    assert (solution.reason, solution.held, abs(solution.bound)) == ("unbounded", "none", math.inf)
+
+
+@every_driver("indicator")
+def test_a_bounded_program_with_switches_on_unbounded_columns_keeps_its_optimum(driver: Driver) -> None:
+    program = Program()
+    x, on = program.variables("x", (), domain="integer"), program.variables("on", (), domain="binary")
+    program.indicator("least", on.reshape(1), x.reshape(1) >= -7.5)
+    program.add("on", on == 1)
+    program.minimize(x)
+    solution = solved(driver, program)
+    assert (solution.held, solution.objective, solution.warnings) == ("proven", -7.0, ())
+
+
 @every_driver("sum_squares")
 def test_epigraphs_that_no_column_carries_are_constraints_and_may_clash(driver: Driver) -> None:
     program = Program()

@@ -19,7 +19,6 @@ from oamip.errors import SolveError
 from oamip.options import Options, Progress
 from oamip.program import StandardForm
 from oamip.solution import Reason
-from oamip.solving.drivers.cplex.lifting import split_members
 from oamip.solving.drivers.cplex.model import add_rows, bounds, build, set_types
 from oamip.solving.drivers.cplex.reasons import Ended, meaning
 from oamip.solving.drivers.cplex.refusals import by_licence, refusal
@@ -33,6 +32,9 @@ __all__ = ["CplexSession"]
 
 Vector: TypeAlias = NDArray[np.float64]
 Indices: TypeAlias = NDArray[np.intp]
+
+
+EXHAUSTED = 101  # no node is left; where presolve emptied the tree, CPLEX keeps the bound from before
 
 
 class CplexSession(Session):
@@ -62,7 +64,7 @@ class CplexSession(Session):
         """Pass the form as it stands, in place of what was there."""
         form = self._form
         with _demand("model of {} rows and {} columns".format(*form.shape)):
-            self._rows, self._split = build(self._cplex, form), split_members(form)
+            self._rows, self._split = build(self._cplex, form), form.signed_members()
             add_rows(self._cplex, *self._added.joined())
 
     @property
@@ -88,7 +90,7 @@ class CplexSession(Session):
             self._cplex.variables.set_lower_bounds(list(zip(which, bounds(low), strict=True)))
             self._cplex.variables.set_upper_bounds(list(zip(which, bounds(high), strict=True)))
         super().set_bounds(columns, lower, upper)
-        if not np.isin(split_members(self._form), self._split).all():
+        if not np.isin(self._form.signed_members(), self._split).all():
             self._pass_model()
 
     def set_integer(self, integer: NDArray[np.bool_]) -> None:  # noqa: D102
@@ -192,7 +194,11 @@ class CplexSession(Session):
             reason = watch.stopped
         holds = bool(solution.is_primal_feasible()) and reason != "infeasible"
         linear = reason == "optimal" and not tree
-        bound = solution.MIP.get_best_objective() if tree else solution.get_objective_value() if linear else math.inf
+        bound = math.inf
+        if linear or solution.get_status() == EXHAUSTED:
+            bound = solution.get_objective_value()
+        elif tree:
+            bound = solution.MIP.get_best_objective()
         return Outcome(
             reason=reason,
             x=np.array(solution.get_values(0, width - 1)) if holds else None,

@@ -110,6 +110,8 @@ class ScipSession(Session):
         deadline = began + options.time_limit
         if Domains.of(self._form).empty:
             return Outcome("infeasible", None, no_bound(self._form), seconds=time.perf_counter() - began)
+        if self._model is not None and not np.isin(self._form.signed_members(), self._split).all():
+            self.restart()
         hot = self._ready()
         hot.linear.match(self._form)
         warnings = [*apply(hot.scip, options, linear=self._linear, time_limit=deadline - time.perf_counter())]
@@ -138,7 +140,7 @@ class ScipSession(Session):
             scip = Model()
             scip.hideOutput()  # its log file still hears everything
             linear = ScipModel(scip, self._form)
-            auxiliaries = embed(linear, self._form)
+            auxiliaries, self._split = embed(linear, self._form), self._form.signed_members()
             linear.add_rows(*self._added.joined())
             listener = Listener(scip, linear.columns, curved=bool(self._form.epigraphs))
             self._model = _Hot(scip, linear, auxiliaries, listener)
