@@ -147,6 +147,24 @@ def test_sides_of_rows(driver: Driver, lower: float, upper: float, best: float |
 
 
 @every_driver()
+@pytest.mark.parametrize("huge", [1e9, 1e17, 3e19])
+def test_a_huge_side_of_a_row_takes_no_digit_of_the_other(driver: Driver, huge: float) -> None:
+    for later in (False, True):
+        program = Program()
+        x = program.variables("x", 2, -10, 10)
+        sides = np.array([-1 / 3, -huge]), np.array([huge, 2 / 7])
+        program.minimize(x[0] - x[1])
+        if not later:
+            program.add("rows", Rows(x * 1.0, *sides))
+        with driver.open(program.compile(), Options()) as session:
+            if later:
+                session.add_rows(sp.csr_array(np.eye(2)), *sides)
+            claim = session.solve()
+        assert claim.x is not None
+        np.testing.assert_allclose(claim.x, [-1 / 3, 2 / 7], atol=2e-7)
+
+
+@every_driver()
 def test_rows_without_entries_count(driver: Driver) -> None:
     program = Program()
     n = program.variables("n", 2, -1, 3, domain="integer")

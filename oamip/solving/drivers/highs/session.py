@@ -15,7 +15,7 @@ from oamip.errors import SolveError
 from oamip.options import Options
 from oamip.program import StandardForm
 from oamip.solution import Reason
-from oamip.solving.drivers.highs.settings import apply
+from oamip.solving.drivers.highs.settings import LEAST_ENTRY, apply
 from oamip.solving.drivers.highs.watch import run_watched
 from oamip.solving.outcome import Outcome, no_bound
 from oamip.solving.session import Session
@@ -52,6 +52,7 @@ class HighsSession(Session):
         self._log_to: TextIO | None = None
         apply(self._highs, options, integer=True)  # a wrong raw option is told before the model is passed
         self._pass_model(form)
+        self._dropped = _dropped(form)
         if options.log_file is not None:
             self._log_to = options.log_file.open("w", encoding="utf-8")
 
@@ -131,7 +132,7 @@ class HighsSession(Session):
         options = self.options.with_(**{"start": self._start, **changes})
         form = self._form  # added rows change neither its columns nor its objective
         integer = bool(form.integer.any())
-        warnings = list(apply(self._highs, options, integer=integer))
+        warnings = [*self._dropped, *apply(self._highs, options, integer=integer)]
         warnings += self._give_start(options.start, integer=integer)
         watch: Watch[Any] = Watch(options, minimise=form.sense == "min", log_to=self._log_to)
         status = run_watched(self._highs, watch)
@@ -192,6 +193,19 @@ class HighsSession(Session):
         finally:
             self._pass_cost(self._form.cost, self._form.constant)
         return "unbounded" if reason == "optimal" else reason
+
+
+def _dropped(form: StandardForm) -> tuple[str, ...]:
+    """A warning about coefficients that HiGHS leaves out."""
+    sizes = np.abs(form.A.data)
+    tiny = np.flatnonzero((sizes < LEAST_ENTRY) & (sizes > 0))
+    if not tiny.size:
+        return ()
+    k = int(tiny[0])
+    row = form.row_name(int(np.searchsorted(form.A.indptr, k, side="right")) - 1)
+    column, value = form.column_name(int(form.A.indices[k])), form.A.data[k]
+    text = f"HiGHS takes coefficients below {LEAST_ENTRY:g} for 0, here {tiny.size}; the first is {value:g}"
+    return (f"{text}, of {column} in {row}: scale that row",)
 
 
 def _last_line(log: list[str]) -> str:
