@@ -20,7 +20,7 @@ class ModelRows:
     """Rows ``lower ≤ R x ≤ upper``, in the order in which they were added.
 
     Gurobi has one side per row. A row with two gets a slack column: ``R x + s = upper`` with ``0 ≤ s ≤ upper − lower``,
-    or ``R x − s = lower`` where the lower side is nearer to zero, so that a huge other side rounds nothing of it away. It
+    or ``R x − s = lower`` where the lower side is nearer to zero, so that a huge other side rounds none of it away. It
     stays one row, whose dual value is that of the row of the form.
     """
 
