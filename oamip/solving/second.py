@@ -117,8 +117,8 @@ def _optimal(form: StandardForm, judged: Judgement, driver: Driver, second: Driv
     gained = sign * (judged.objective - found.objective)  # NaN where nothing was found
     if found.x is None or not gained > BETTER * max(unit_of(form.cost), abs(judged.objective)):
         return judged
-    text = f"{driver.name} says 'optimal', but within a box of {BOX:g} it found a better point"
+    x, text = found.x, f"{driver.name} says 'optimal', but within a box of {BOX:g} it found a better point"
     found = replace(found, held="feasible", bound=no_bound(form), warnings=(*judged.warnings, text))
-    if (np.isinf(low) & (found.x < -0.9 * BOX) | np.isinf(high) & (found.x > 0.9 * BOX)).any():
+    if (np.isinf(low) & (x < -0.9 * BOX) | np.isinf(high) & (x > 0.9 * BOX)).any():
         return replace(found, reason="unbounded", held="none", x=None, objective=math.nan, verdict=None)
     return replace(found, reason="error")

@@ -16,7 +16,7 @@ from cplex.exceptions import CplexError, CplexSolverError
 from numpy.typing import NDArray
 
 from oamip.errors import SolveError
-from oamip.options import Options, Progress
+from oamip.options import Options
 from oamip.program import StandardForm
 from oamip.solution import Reason
 from oamip.solving.drivers.cplex.model import add_rows, bounds, build, set_types
@@ -26,6 +26,7 @@ from oamip.solving.drivers.cplex.running import HUGE, Messages, run_watched
 from oamip.solving.drivers.cplex.settings import apply
 from oamip.solving.outcome import Outcome, no_bound
 from oamip.solving.session import Session
+from oamip.solving.undecided import told_apart
 from oamip.solving.watch import KEPT, Watch
 
 __all__ = ["CplexSession"]
@@ -126,7 +127,10 @@ class CplexSession(Session):
             outcome = self._solved(options, watch, began)
         except CplexSolverError as error:
             outcome = refusal(self.form, error)
-        return replace(outcome, seconds=time.perf_counter() - began, log="".join(watch.log))
+        outcome = replace(outcome, log="".join(watch.log))
+        if outcome.reason == "unbounded":
+            outcome = told_apart(self, outcome, options, began)
+        return replace(outcome, seconds=time.perf_counter() - began)
 
     def _watch(self, options: Options) -> Watch[None]:
         self._aborter.clear()
@@ -145,8 +149,6 @@ class CplexSession(Session):
         claim, ended = self._read(watch, tree=tree), meaning(status)
         if ended == "error":
             warnings.append(f"CPLEX ended with '{self._cplex.solution.get_status_string()}' ({status})")
-        if ended == "infeasible or unbounded":
-            claim = replace(claim, reason=self._unbounded_or_infeasible(options, watch, began), x=None)
         if options.start is not None and any("No solution found from" in text for text in watch.log):
             warnings.append("option start: CPLEX could make no point of it")
         return replace(claim, warnings=tuple(warnings))
@@ -189,7 +191,7 @@ class CplexSession(Session):
         """The claim of the last run."""
         solution, width = self._cplex.solution, self._form.shape[1]
         ended: Ended = meaning(solution.get_status())
-        reason: Reason = "error" if ended == "infeasible or unbounded" else ended
+        reason: Reason = "unbounded" if ended == "infeasible or unbounded" else ended  # `solve` tells the two apart
         if watch.stopped and reason == "interrupted":
             reason = watch.stopped
         holds = bool(solution.is_primal_feasible()) and reason != "infeasible"
@@ -217,27 +219,6 @@ class CplexSession(Session):
 
     def _duals(self) -> Vector:
         return np.array(self._cplex.solution.get_dual_values())
-
-    def _unbounded_or_infeasible(self, options: Options, watch: Watch[None], began: float) -> Reason:
-        """Tell the two apart by a second solve without an objective: whatever has a feasible point is unbounded."""
-        progress = options.progress
-
-        def without_values(seen: Progress) -> bool | None:
-            assert progress is not None
-            return progress(replace(seen, objective=math.nan, bound=math.nan))
-
-        plain = options.with_(
-            stop_at_objective=None, stop_at_bound=None, progress=without_values if progress is not None else None
-        )
-        second = self._watch(plain)
-        self._pass_cost(np.zeros_like(self._form.cost), 0.0)
-        try:
-            self._optimise(plain, second, began)
-            reason = self._read(second, tree=self._tree).reason
-        finally:
-            self._pass_cost(self._form.cost, self._form.constant)
-            watch.log += second.log
-        return "unbounded" if reason == "optimal" else reason
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import replace
 from typing import Any, TextIO, TypeAlias
 
 import highspy
@@ -19,6 +20,7 @@ from oamip.solving.drivers.highs.settings import LEAST_ENTRY, apply
 from oamip.solving.drivers.highs.watch import run_watched
 from oamip.solving.outcome import Outcome, no_bound
 from oamip.solving.session import Session
+from oamip.solving.undecided import told_apart
 from oamip.solving.watch import Watch
 
 __all__ = ["HighsSession"]
@@ -141,12 +143,13 @@ class HighsSession(Session):
             self.restart()
             status = run_watched(self._highs, watch)
         claim, ended = self._read(watch, integer=integer), self._highs.getModelStatus()
-        if ended == Status.kUnboundedOrInfeasible or (ended == Status.kUnbounded and integer):
-            claim["reason"] = self._unbounded_or_infeasible(options, began, integer=integer)
-        elif status == highspy.HighsStatus.kError or claim["reason"] == "error":
+        undecided = ended == Status.kUnboundedOrInfeasible or (ended == Status.kUnbounded and integer)
+        if not undecided and (status == highspy.HighsStatus.kError or claim["reason"] == "error"):
             warnings.append(f"HiGHS ended with '{self._highs.modelStatusToString(ended)}': {_last_line(watch.log)}")
-        seconds = time.perf_counter() - began
-        return Outcome(**claim, seconds=seconds, warnings=tuple(warnings), log="".join(watch.log))
+        outcome = Outcome(**claim, warnings=tuple(warnings), log="".join(watch.log))
+        if undecided:
+            outcome = told_apart(self, outcome, options, began)
+        return replace(outcome, seconds=time.perf_counter() - began)
 
     def _give_start(self, start: Vector | None, *, integer: bool) -> list[str]:
         if start is None:
@@ -175,24 +178,6 @@ class HighsSession(Session):
             "points": tuple(watch.points),
             "duals": np.array(solution.row_dual) if finished else None,
         }
-
-    def _unbounded_or_infeasible(self, options: Options, began: float, *, integer: bool) -> Reason:
-        """Tell the two apart by a second solve without an objective: whatever has a feasible point is unbounded."""
-        self._pass_cost(np.zeros_like(self._form.cost), 0.0)
-        try:
-            left = options.with_(
-                time_limit=max(0.0, options.time_limit - (time.perf_counter() - began)),
-                stop_at_objective=None,  # they are about the objective that is taken out here
-                stop_at_bound=None,
-                progress=None,
-            )
-            apply(self._highs, left, integer=integer)
-            watch: Watch[Any] = Watch(left, minimise=True, log_to=self._log_to)
-            run_watched(self._highs, watch)
-            reason: Reason = self._read(watch, integer=integer)["reason"]
-        finally:
-            self._pass_cost(self._form.cost, self._form.constant)
-        return "unbounded" if reason == "optimal" else reason
 
 
 def _dropped(form: StandardForm) -> tuple[str, ...]:
