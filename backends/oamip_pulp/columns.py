@@ -12,8 +12,8 @@ from pulp import LpBinary, LpContinuous, LpInteger
 from oamip.errors import InputError
 from oamip.program import Span
 from oamip.solving.backend import Built
+from oamip.solving.compiling import unused_name
 from oamip_pulp.coefficients import is_number
-from oamip_pulp.naming import unused
 
 __all__ = ["Columns", "Limits", "columns_of", "limits"]
 
@@ -59,7 +59,7 @@ def columns_of(built: Built, mentioned: Objects) -> Columns:
         own.pop(id(variable), None)
     taken = {span.name for span in spans}
     for variable in own.values():
-        spans.append(Span(unused(str(variable.name), taken), len(variables), ()))
+        spans.append(Span(unused_name(str(variable.name), taken), len(variables), ()))
         variables.append(variable)
     return Columns(tuple(spans), variables, _places(addresses, variables) if strangers else places)
 

@@ -12,6 +12,7 @@ from pyomo.common.gc_manager import PauseGC
 from oamip.errors import InputError
 from oamip.program import StandardForm
 from oamip.solving.backend import Built
+from oamip.solving.compiling import refuse_false_rows
 from oamip_pyomo.columns import columns_of, limits
 from oamip_pyomo.linear import LinearReader
 from oamip_pyomo.rows import RowReader
@@ -58,7 +59,7 @@ def compile_model(built: Built) -> StandardForm:
         cost, constant, sense = _objective(built.model, read, width)
         sets = sets_of(built, columns.variables)
     atoms = built.program.atoms(width)  # the user's own columns, which come last, have no part in them
-    return StandardForm(
+    form = StandardForm(
         A=A,
         row_lower=row_lower,
         row_upper=row_upper,
@@ -74,6 +75,8 @@ def compile_model(built: Built) -> StandardForm:
         indicators=atoms["indicators"],
         sos1=sets,
     )
+    refuse_false_rows(form, rows.constants)
+    return form
 
 
 def _refuse_unread(model: Any) -> None:
