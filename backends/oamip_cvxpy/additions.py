@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 
 from oamip.errors import InputError
 from oamip.program import Span
-from oamip_cvxpy.columns import Columns, unused
+from oamip.solving.compiling import unused_name
+from oamip_cvxpy.columns import Columns
 
 __all__ = ["Additions", "Linear", "linear", "linear_objective", "stuff"]
 
@@ -102,7 +103,7 @@ def stuff(parts: list[Linear], columns: Columns, taken: set[str], start: int) ->
     for part in parts:
         size = sum(constraint.size for constraint in part.constraints)
         if size:
-            spans.append(Span(unused(part.name, taken), start, part.shape))
+            spans.append(Span(unused_name(part.name, taken), start, part.shape))
             start += size
     return Additions(A, lower, np.where(equal[order], lower, np.inf), tuple(spans), full, float(constant))
 

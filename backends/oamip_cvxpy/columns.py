@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from oamip.errors import InputError
 from oamip.program import Span
 from oamip.solving.backend import Built
+from oamip.solving.compiling import unused_name
 from oamip_cvxpy.built import as_cvxpy
 
-__all__ = ["Columns", "columns_of", "flat", "limits", "load", "unused"]
+__all__ = ["Columns", "columns_of", "flat", "limits", "load"]
 
 Vector: TypeAlias = NDArray[np.float64]
 
@@ -41,7 +42,7 @@ class Columns:
         spans, taken, start = list(self.spans), {span.name for span in self.spans}, self.width
         more = tuple(variables)
         for name, variable in zip(names, more, strict=True):
-            spans.append(Span(unused(name, taken), start, variable.shape))
+            spans.append(Span(unused_name(name, taken), start, variable.shape))
             start += variable.size
         return Columns(tuple(spans), (*self.variables, *more))
 
@@ -104,14 +105,6 @@ def load(built: Built, values: Mapping[str, Vector]) -> None:
             raise InputError(f"values of '{span.name}' have {array.size} entries; the model has {span.size}")
         # An integer may come as 0.9999999; the validation of CVXPY would refuse it.
         variable.save_value(array.reshape(span.shape))
-
-
-def unused(name: str, taken: set[str]) -> str:
-    """The name, with as many underscores behind it as it takes; it is taken from now on."""
-    while name in taken:
-        name += "_"
-    taken.add(name)
-    return name
 
 
 def _named(columns: Columns) -> Iterator[tuple[Span, Any]]:

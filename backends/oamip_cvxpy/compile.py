@@ -10,9 +10,9 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from oamip.errors import InfeasibleProgram
 from oamip.program import Span, StandardForm
 from oamip.solving.backend import Built
+from oamip.solving.compiling import refuse_false_rows
 from oamip_cvxpy.additions import Linear, linear, linear_objective, stuff
 from oamip_cvxpy.built import CvxpyBuilt, Sides, as_cvxpy
 from oamip_cvxpy.columns import Columns, columns_of, limits
@@ -21,7 +21,6 @@ __all__ = ["Compiled", "compile_model"]
 
 Vector: TypeAlias = NDArray[np.float64]
 
-TOLERANCE = 1e-6  # as in `oamip.program.check`
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ def compile_model(built: Built) -> Compiled:
     if parts:
         columns = _with_auxiliaries(columns, parts)
         form = _extended(form, columns, parts, isinstance(model.objective, cp.Maximize))
-    _refuse_false(form)
+    refuse_false_rows(form)
     return Compiled(
         form,
         columns,
@@ -167,14 +166,3 @@ def _extended(form: StandardForm, columns: Columns, parts: list[Linear], maximis
 
 def _widened(matrix: sp.csr_array, width: int) -> sp.csr_array:
     return sp.csr_array((matrix.data, matrix.indices, matrix.indptr), shape=(matrix.shape[0], width))
-
-
-def _refuse_false(form: StandardForm) -> None:
-    beyond = np.maximum(form.row_lower, -form.row_upper)  # how far 0 is from the row
-    false = np.flatnonzero((np.diff(form.A.indptr) == 0) & (beyond > TOLERANCE))
-    if false.size:
-        row = int(false[0])
-        block = next(span.name for span in form.rows if span.start <= row < span.slice.stop)
-        raise InfeasibleProgram(
-            f"constraint '{form.row_name(row)}' cannot hold: there is no variable in it", rows=(block,)
-        )

@@ -12,8 +12,8 @@ from pulp import LpBinary, LpContinuous, LpInteger
 from oamip.errors import InputError
 from oamip.program import Span
 from oamip.solving.backend import Built
+from oamip.solving.compiling import unused_name
 from oamip_pulp.coefficients import is_number
-from oamip_pulp.naming import unused
 
 __all__ = ["Columns", "Limits", "columns_of", "limits"]
 
@@ -44,9 +44,13 @@ def columns_of(built: Built, mentioned: Objects) -> Columns:
     """A column for each variable of the program, for each one ``mentioned``, and for each one that the problem knows.
 
     Variables are told apart by identity: their names need not differ, and comparing them makes constraints.
+
+    Raises:
+        InputError: the problem is a copy without the program's variables, on which atoms stand.
     """
     spans = list(built.program.columns())
     variables = [variable for entries in built.columns.values() for variable in np.ravel(entries).tolist()]
+    _refuse_copies(built, variables)
     addresses = _addresses(mentioned)
     places = _places(addresses, variables)
     strangers = mentioned[places < 0].tolist()
@@ -55,9 +59,22 @@ def columns_of(built: Built, mentioned: Objects) -> Columns:
         own.pop(id(variable), None)
     taken = {span.name for span in spans}
     for variable in own.values():
-        spans.append(Span(unused(str(variable.name), taken), len(variables), ()))
+        spans.append(Span(unused_name(str(variable.name), taken), len(variables), ()))
         variables.append(variable)
     return Columns(tuple(spans), variables, _places(addresses, variables) if strangers else places)
+
+
+def _refuse_copies(built: Built, variables: list[Any]) -> None:
+    """Rows of a copy are about the copy's variables; atoms that PuLP does not know would stay with the others."""
+    if not (built.program.epigraphs or built.program.indicators):
+        return
+    known = set(map(id, built.model._variables))
+    for variable in variables:
+        if id(variable) not in known:
+            raise InputError(
+                f"variable '{variable.name}' of the program is not in this problem, which seems to be a copy, and "
+                "indicators or convex functions of the program stand on it: give solve_built the problem that was built"
+            )
 
 
 def limits(variables: list[Any]) -> Limits:

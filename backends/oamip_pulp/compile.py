@@ -9,10 +9,11 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from pulp import LpMinimize
 
-from oamip.errors import InfeasibleProgram, InputError
+from oamip.errors import InputError
 from oamip.program import StandardForm
 from oamip.program.logic import CompiledSOS1
 from oamip.solving.backend import Built
+from oamip.solving.compiling import refuse_false_rows
 from oamip_pulp.coefficients import coefficients, is_number
 from oamip_pulp.collector import paused_collector
 from oamip_pulp.columns import columns_of, limits
@@ -25,8 +26,6 @@ __all__ = ["compile_problem"]
 
 Vector: TypeAlias = NDArray[np.float64]
 Indices: TypeAlias = NDArray[np.intp]
-
-TOLERANCE = 1e-6  # as in `oamip.program.check`
 
 
 def compile_problem(built: Built) -> StandardForm:
@@ -45,9 +44,8 @@ def compile_problem(built: Built) -> StandardForm:
         in_rows, in_objective, in_sets = np.split(columns.mentioned, [count, count + len(reading.objective)])
         A, lower, upper = _arrays(reading.rows, in_rows, width)
         cost, constant = _objective(reading.objective, in_objective, width)
-    _refuse_false(reading.rows, A, lower, upper)
     atoms = built.program.atoms(width)  # the user's own columns, which come last, have no part in them
-    return StandardForm(
+    form = StandardForm(
         A=A,
         row_lower=lower,
         row_upper=upper,
@@ -63,6 +61,8 @@ def compile_problem(built: Built) -> StandardForm:
         indicators=atoms["indicators"],
         sos1=_compiled(reading.sets, in_sets),
     )
+    refuse_false_rows(form)
+    return form
 
 
 def _arrays(rows: Rows, columns: Indices, width: int) -> tuple[sp.csr_array, Vector, Vector]:
@@ -94,13 +94,6 @@ def _objective(expression: Any, columns: Indices, width: int) -> tuple[Vector, f
     cost = np.zeros(width)
     cost[columns] = coefficients([expression], lambda _: "the objective")
     return cost, float(expression.constant)
-
-
-def _refuse_false(rows: Rows, A: sp.csr_array, lower: Vector, upper: Vector) -> None:
-    empty = np.diff(A.indptr) == 0
-    for i in np.flatnonzero(empty & (np.maximum(lower, -upper) > TOLERANCE)).tolist():
-        message = f"constraint '{rows.name(i)}' cannot hold: no variable is in it, and 0 is not in"
-        raise InfeasibleProgram(f"{message} [{lower[i]:g}, {upper[i]:g}]", rows=(rows.span(i).name,))
 
 
 def _compiled(sets: list[Sets], columns: Indices) -> tuple[CompiledSOS1, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import product
 
-__all__ = ["entry_names", "set_keys", "unused"]
+__all__ = ["entry_names", "set_keys"]
 
 
 def entry_names(name: str, shape: tuple[int, ...], taken: set[str], endings: tuple[str, ...] = ("",)) -> list[str]:
@@ -24,11 +24,3 @@ def entry_names(name: str, shape: tuple[int, ...], taken: set[str], endings: tup
 def set_keys(name: str, count: int) -> list[str]:
     """Keys in ``LpProblem.sos1`` of the sets of a block."""
     return [f"{name}_{i}" for i in range(count)]
-
-
-def unused(name: str, taken: set[str]) -> str:
-    """``name``, or the first of ``name_``, ``name__`` ... that is free; it is taken from now on."""
-    while name in taken:
-        name += "_"
-    taken.add(name)
-    return name

@@ -14,9 +14,9 @@ from pulp import LpAffineExpression, LpConstraint, LpConstraintEQ, LpConstraintG
 from oamip.errors import InputError
 from oamip.program import Span
 from oamip.solving.backend import Built
+from oamip.solving.compiling import unused_name
 from oamip_pulp.coefficients import is_number
 from oamip_pulp.deferred import MatrixRow, terms_of
-from oamip_pulp.naming import unused
 from oamip_pulp.ranges import Range
 
 __all__ = ["Row", "Rows", "rows_of"]
@@ -75,7 +75,7 @@ def rows_of(built: Built) -> Rows:
     taken = {span.name for span in rows.spans}
     for key, constraint in standing.items():
         if id(constraint) not in ours:
-            rows.add(unused(str(key), taken), (), [_row(constraint, str(key))])
+            rows.add(unused_name(str(key), taken), (), [_row(constraint, str(key))])
     return rows
 
 

@@ -8,8 +8,9 @@ from typing import Any
 
 from oamip.errors import InputError
 from oamip.program import Program
+from oamip.solving.compiling import unused_name
 from oamip_pulp.coefficients import is_number
-from oamip_pulp.naming import set_keys, unused
+from oamip_pulp.naming import set_keys
 
 __all__ = ["Sets", "sets_of"]
 
@@ -40,7 +41,7 @@ def sets_of(program: Program, problem: Any) -> list[Sets]:
             members = [variable for key in keys for variable in standing.pop(key)]
             found.append(Sets(name, (count, size), members))
     taken = {sets.name for sets in found}
-    return found + [Sets(unused(key, taken), (1, len(members)), members) for key, members in standing.items()]
+    return found + [Sets(unused_name(key, taken), (1, len(members)), members) for key, members in standing.items()]
 
 
 def _ordered(key: str, weights: Any) -> list[Any]:

@@ -19,7 +19,8 @@ taken already (by Pyomo itself, or by a block where rows have the same name) get
 always at hand in ``built.columns`` and ``built.rows``.
 
 A block of SOS1 sets is an indexed ``SOSConstraint``. Indicators and epigraphs have no counterpart among Pyomo's linear
-components: the model alone lacks them, and `PyomoBackend.compile` attaches them again.
+components: the model alone lacks them, and `PyomoBackend.compile` attaches them again, to the variables of a copy
+(``dataclasses.replace(built, model=built.model.clone())``) too.
 
 Between `build` and `compile` users may add, change, fix, deactivate and delete as they are used to. What is not
 mixed-integer linear is refused by name. Pyomo itself is imported on the first call only.
@@ -73,5 +74,6 @@ class PyomoBackend:
             InputError: an array has not as many entries as its span.
         """
         from oamip_pyomo.columns import columns_of, load
+        from oamip_pyomo.standing import standing
 
-        load(columns_of(built), values)
+        load(columns_of(standing(built)), values)

@@ -14,6 +14,7 @@ from pyomo.gdp import Disjunct
 from oamip.errors import InputError
 from oamip.program import Span
 from oamip.solving.backend import Built
+from oamip.solving.compiling import unused_name
 from oamip_pyomo.naming import runs
 
 __all__ = ["Columns", "Limits", "columns_of", "limits", "load"]
@@ -54,9 +55,7 @@ def columns_of(built: Built) -> Columns:
     # A transformed disjunct keeps its variables, and the constraints that the transformation made use them.
     for component in built.model.component_objects(pyo.Var, descend_into=(pyo.Block, Disjunct)):
         for run in runs(component, component.name, lambda variable: id(variable) not in seen):
-            name = _unused(run.name, names)
-            spans.append(Span(name, len(variables), run.shape))
-            names.add(name)
+            spans.append(Span(unused_name(run.name, names), len(variables), run.shape))
             variables += run.entries
             seen.update(map(id, run.entries))
     return Columns(tuple(spans), variables)
@@ -111,9 +110,3 @@ def _step(variable: Any) -> float:
     if interval is None or interval[2] not in (0, 1):
         raise InputError(f"variable '{variable.name}' has domain {variable.domain}: only reals and integers are linear")
     return float(interval[2])
-
-
-def _unused(name: str, taken: set[str]) -> str:
-    while name in taken:
-        name += "_"
-    return name

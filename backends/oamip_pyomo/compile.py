@@ -12,10 +12,12 @@ from pyomo.common.gc_manager import PauseGC
 from oamip.errors import InputError
 from oamip.program import StandardForm
 from oamip.solving.backend import Built
+from oamip.solving.compiling import refuse_false_rows
 from oamip_pyomo.columns import columns_of, limits
 from oamip_pyomo.linear import LinearReader
 from oamip_pyomo.rows import RowReader
 from oamip_pyomo.sets import sets_of
+from oamip_pyomo.standing import standing
 
 __all__ = ["compile_model"]
 
@@ -40,10 +42,12 @@ def compile_model(built: Built) -> StandardForm:
     """The standard form: columns, rows and sets of the program first, then the user's own; the program's other atoms.
 
     Raises:
-        InputError: something in the model is not mixed-integer linear; the message names it.
+        InputError: something in the model is not mixed-integer linear, or variables of the program are not on it or
+            stand for others; the message names it.
         InfeasibleProgram: a constraint without free variables does not hold.
     """
     _refuse_unread(built.model)
+    built = standing(built)
     with PauseGC():  # reading makes as many small objects as building
         columns = columns_of(built)
         bounds = limits(columns.variables)
@@ -55,7 +59,7 @@ def compile_model(built: Built) -> StandardForm:
         cost, constant, sense = _objective(built.model, read, width)
         sets = sets_of(built, columns.variables)
     atoms = built.program.atoms(width)  # the user's own columns, which come last, have no part in them
-    return StandardForm(
+    form = StandardForm(
         A=A,
         row_lower=row_lower,
         row_upper=row_upper,
@@ -71,6 +75,8 @@ def compile_model(built: Built) -> StandardForm:
         indicators=atoms["indicators"],
         sos1=sets,
     )
+    refuse_false_rows(form, rows.constants)
+    return form
 
 
 def _refuse_unread(model: Any) -> None:

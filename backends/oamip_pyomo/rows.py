@@ -10,7 +10,7 @@ import pyomo.environ as pyo
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from oamip.errors import InfeasibleProgram, InputError
+from oamip.errors import InputError
 from oamip.program import Span
 from oamip.solving.backend import Built
 from oamip_pyomo.linear import Linear, LinearReader
@@ -22,8 +22,6 @@ __all__ = ["RowReader"]
 Vector: TypeAlias = NDArray[np.float64]
 Indices: TypeAlias = NDArray[np.intp]
 
-TOLERANCE = 1e-6  # as in `oamip.program.check`
-
 
 class RowReader:
     """Collects rows ``lower ≤ A x ≤ upper``; a ranged constraint is one row, one without variables an empty row."""
@@ -34,24 +32,28 @@ class RowReader:
         self._spans: list[Span] = []
         self._columns: list[Indices] = []
         self._coefficients: list[Vector] = []
-        self._lower, self._upper = array("d"), array("d")
+        self._lower, self._upper, self._constants = array("d"), array("d"), array("d")
 
     def collect(self, built: Built) -> None:
         """Read every active constraint.
 
         Raises:
             InputError: one is not linear, or has a bound that is not a number; the message names it.
-            InfeasibleProgram: one without variables does not hold.
         """
         for run in labelled_runs(built.model, pyo.Constraint, built.rows):
             self._spans.append(Span(run.name, len(self._lower), run.shape))
             for constraint in run.entries:
-                self._append(constraint, run.name)
+                self._append(constraint)
 
     @property
     def spans(self) -> tuple[Span, ...]:
         """Names of the rows."""
         return tuple(self._spans)
+
+    @property
+    def constants(self) -> Vector:
+        """What fixed variables and constants add up to in each row: they seldom add up to the last digit."""
+        return np.array(self._constants)
 
     def arrays(self) -> tuple[sp.csr_array, Vector, Vector]:
         """``(A, lower, upper)``."""
@@ -63,13 +65,12 @@ class RowReader:
         A.sort_indices()
         return A, np.array(self._lower), np.array(self._upper)
 
-    def _append(self, constraint: Any, block: str) -> None:
+    def _append(self, constraint: Any) -> None:
         low, row, high = self._seen(constraint.expr) or self._bounded(constraint)
         lower, upper = low - row.constant, high - row.constant
-        if not len(row.columns):
-            _refuse_false(constraint, block, row, lower, upper)
         self._columns.append(row.columns)
         self._coefficients.append(row.coefficients)
+        self._constants.append(row.constant)
         self._lower.append(lower)
         self._upper.append(upper)
 
@@ -80,10 +81,3 @@ class RowReader:
             raise InputError(f"constraint '{constraint.name}' cannot be read: {error}") from None
         row = self._read(body, constraint)
         return -np.inf if low is None else low, row, np.inf if high is None else high
-
-
-def _refuse_false(constraint: Any, block: str, row: Linear, lower: float, upper: float) -> None:
-    # Fixed variables seldom add up to the last digit, so a row of them is judged as the checker would.
-    if max(lower, -upper) > TOLERANCE * max(1.0, abs(row.constant)):
-        message = f"constraint '{constraint.name}' cannot hold: no free variable is left in it"
-        raise InfeasibleProgram(f"{message}, and its body is {row.constant:g}", rows=(block,))

@@ -20,6 +20,7 @@ __all__ = ["Verdict", "check"]
 Vector: TypeAlias = NDArray[np.float64]
 
 TOLERANCE = 1e-6
+INFINITE = 1e20  # from here on a number stands for none, as solvers have it
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def check(form: StandardForm, x: Vector, *, tolerance: float = TOLERANCE, integr
     """
     if x.shape != form.cost.shape:
         return _hopeless(f"the shape of the point, {x.shape} for {form.shape[1]} columns,", tolerance)
-    if not np.isfinite(x).all():
+    if not (np.abs(x) < INFINITE).all():  # nor is NaN
         return _hopeless("a value that is not finite", tolerance)
     activity, scale = form.A @ x, np.maximum(1.0, abs(form.A) @ np.abs(x))
     excess = {

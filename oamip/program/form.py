@@ -139,6 +139,13 @@ class StandardForm:
         """(rows, columns)."""
         return int(self.A.shape[0]), int(self.A.shape[1])
 
+    def signed_members(self) -> NDArray[np.intp]:
+        """Members of SOS1 sets that may be negative, each once: some solvers are right on the others only."""
+        none = np.zeros(0, dtype=np.intp)
+        members = np.unique(np.concatenate([none, *(sets.members.ravel() for sets in self.sos1)]))
+        negative: NDArray[np.intp] = members[self.column_lower[members] < 0.0]
+        return negative
+
     def objective(self, x: Vector) -> float:
         """The objective at a point, in the program's sense, constant included."""
         return float(self.cost @ x + self.constant)

@@ -62,9 +62,9 @@ def _sections(said: Listing, name: str) -> Iterator[str]:
 
 
 def _row_kinds(form: StandardForm) -> list[str]:
-    """E, L or G; a range hangs on its larger side, where a rounding weighs least."""
+    """E, L or G; a range hangs on the side nearer to zero, so that a huge other side rounds nothing of it away."""
     lower, upper = form.row_lower, form.row_upper
-    hangs_low = np.isinf(upper) | (np.isfinite(lower) & (np.abs(lower) > np.abs(upper)))
+    hangs_low = np.isinf(upper) | (np.isfinite(lower) & (np.abs(lower) < np.abs(upper)))
     return [str(kind) for kind in np.where(lower == upper, "E", np.where(hangs_low, "G", "L"))]
 
 

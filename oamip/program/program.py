@@ -6,10 +6,7 @@ form (`Program.compile`) is what every backend must agree with.
 
 from __future__ import annotations
 
-import operator
-import re
-from collections.abc import Mapping
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 import scipy.sparse as sp
@@ -18,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from oamip.errors import InputError
 from oamip.program.assembly import assemble, join, spans
 from oamip.program.blocks import SOS1, Block, Domain, Epigraph, Indicator, RowBlock
+from oamip.program.declarations import check_blocks, check_name, check_picks, check_rows, inwards, shape_of, sides_of
 from oamip.program.expression import Expression, Rows, constant
 from oamip.program.form import Atoms, Span, StandardForm
 from oamip.program.functions import Confined, ConvexFunction, Perspective
@@ -26,8 +24,6 @@ from oamip.program.intervals import interval_product
 __all__ = ["Program"]
 
 Vector: TypeAlias = NDArray[np.float64]
-
-_IDENTIFIER = re.compile(r"[a-z][a-z0-9_]*")
 
 
 class Program:
@@ -73,15 +69,15 @@ class Program:
             InputError: the name is taken or no identifier ``[a-z][a-z0-9_]*``, the domain is unknown, the shape is no
                 shape, or the bounds are no numbers of that shape, or crossed, or leave no finite value.
         """
-        self._check_name(name, self.blocks, "variables")
+        check_name(self.name, name, self.blocks, "variables")
         if domain not in get_args(Domain):
             raise InputError(f"variables '{name}': domain '{domain}' is not one of {', '.join(get_args(Domain))}")
-        full = _shape(name, shape)
-        low, high = _sides(f"variables '{name}'", lower, upper, full)
+        full = shape_of(name, shape)
+        low, high = sides_of(f"variables '{name}'", lower, upper, full)
         if domain == "binary":
-            low, high = _sides(f"variables '{name}'", np.maximum(low, 0.0), np.minimum(high, 1.0), low.shape)
+            low, high = sides_of(f"variables '{name}'", np.maximum(low, 0.0), np.minimum(high, 1.0), low.shape)
         if domain != "continuous":
-            low, high = _inwards(low, high)
+            low, high = inwards(low, high)
         block = Block(name, full, low, high, domain, label)
         self.blocks[name] = block
         return block
@@ -93,8 +89,8 @@ class Program:
             InputError: the name is taken, these are no rows, a coefficient or side is not a number, or the rows use
                 variables of another program.
         """
-        self._check_name(name, self.rows, "rows")
-        self._check_rows(name, rows)
+        check_name(self.name, name, self.rows, "rows")
+        check_rows(self.blocks, name, rows)
         self.rows[name] = RowBlock(name, rows.expression, rows.lower, rows.upper)
 
     def restrict(self, name: str, rows: Rows) -> int:
@@ -106,7 +102,7 @@ class Program:
         Raises:
             InputError: as `add`; or a row without variables is violated.
         """
-        self._check_rows(name, rows)
+        check_rows(self.blocks, name, rows)
         lowest, highest = self.activity(rows.expression)
         slack = 1e-12 * np.maximum(1.0, np.abs(rows.expression.constant))
         needed = (lowest < rows.lower - slack) | (highest > rows.upper + slack)
@@ -122,12 +118,12 @@ class Program:
         Raises:
             InputError: the name is taken, the function is none, or the shapes are not (n, k) and (n,).
         """
-        self._check_name(name, self.epigraphs, "epigraph")
+        check_name(self.name, name, self.epigraphs, "epigraph")
         if isinstance(function, type) or not isinstance(function, ConvexFunction):
             said = function.__name__ if isinstance(function, type) else repr(function)
             raise InputError(f"epigraph '{name}': {said} is no convex function; give an object, such as SumSquares()")
-        self._check_blocks(name, argument)
-        self._check_blocks(name, bound)
+        check_blocks(self.blocks, name, argument)
+        check_blocks(self.blocks, name, bound)
         if len(argument.shape) != 2 or bound.shape != argument.shape[:1]:
             raise InputError(
                 f"epigraph '{name}': argument has shape {argument.shape} and bound {bound.shape}; want (n, k) and (n,)"
@@ -167,11 +163,11 @@ class Program:
             InputError: the name is taken, a switch is no binary variable, their number is not that of the rows, or
                 ``on`` or ``activity`` is not what it must be.
         """
-        self._check_name(name, self.indicators, "indicator")
-        self._check_rows(name, rows)
-        self._check_blocks(name, switch)
+        check_name(self.name, name, self.indicators, "indicator")
+        check_rows(self.blocks, name, rows)
+        check_blocks(self.blocks, name, switch)
         flat = switch.reshape(-1)
-        self._check_picks(name, flat, binary=True)
+        check_picks(self.blocks, name, flat, binary=True)
         size = rows.expression.size
         if flat.size != size:
             raise InputError(f"indicator '{name}' has {flat.size} switches for {size} rows; give one for each")
@@ -183,7 +179,7 @@ class Program:
         at = np.broadcast_to(states.astype(np.bool_), (size,)).copy()
         if not isinstance(activity, tuple | list) or len(activity) != 2:
             raise InputError(f"indicator '{name}': activity is {activity!r}; it must be a pair (least, largest)")
-        lowest, highest = _sides(f"indicator '{name}', activity", *activity, (size,))
+        lowest, highest = sides_of(f"indicator '{name}', activity", *activity, (size,))
         flat_rows = rows.expression.reshape(-1)
         self.indicators[name] = Indicator(name, flat, at, flat_rows, rows.lower, rows.upper, lowest, highest)
 
@@ -194,11 +190,11 @@ class Program:
             InputError: the name is taken, the shape is not (n, k), an entry is not one plain variable, or a set has
                 one variable twice.
         """
-        self._check_name(name, self.sets, "SOS1 set")
-        self._check_blocks(name, members)
+        check_name(self.name, name, self.sets, "SOS1 set")
+        check_blocks(self.blocks, name, members)
         if len(members.shape) != 2:
             raise InputError(f"SOS1 set '{name}' has shape {members.shape}; want (sets, members of each)")
-        self._check_picks(name, members.reshape(-1), binary=False)
+        check_picks(self.blocks, name, members.reshape(-1), binary=False)
         picked = np.sort(self.flatten(members.reshape(-1)).indices.reshape(members.shape), axis=1)
         twice = np.flatnonzero((picked[:, 1:] == picked[:, :-1]).any(axis=1))
         if twice.size:
@@ -280,7 +276,7 @@ class Program:
             )
         if objective.size != 1:
             raise InputError(f"the objective has shape {objective.shape}; it must be a single number: sum it up first")
-        self._check_blocks("objective", objective)
+        check_blocks(self.blocks, "objective", objective)
         self.sense, self.objective = sense, objective
 
     def _tighten_singletons(self, rows: Rows, candidates: NDArray[np.intp]) -> NDArray[np.bool_]:
@@ -302,7 +298,7 @@ class Program:
             np.maximum.at(block.lower, column, np.where(factor > 0, low, high))
             np.minimum.at(block.upper, column, np.where(factor > 0, high, low))
             if block.domain != "continuous":
-                block.lower[:], block.upper[:] = _inwards(block.lower, block.upper)
+                block.lower[:], block.upper[:] = inwards(block.lower, block.upper)
             crossed = block.lower > block.upper
             # Bounds that cross by rounding alone meet in the middle; others stay crossed, for the solver to report.
             near = crossed & (block.lower - block.upper <= 1e-9 * np.maximum(1.0, np.abs(block.upper)))
@@ -310,75 +306,3 @@ class Program:
             block.lower[near] = block.upper[near] = middle
         result: NDArray[np.bool_] = counts == 1
         return result
-
-    def _check_picks(self, name: str, expression: Expression, *, binary: bool) -> None:
-        self._check_blocks(name, expression)
-        entries = np.zeros(expression.size, dtype=np.intp)
-        plain = expression.constant == 0
-        for block, matrix in expression.terms.items():
-            rows = np.repeat(np.arange(expression.size), np.diff(matrix.indptr))
-            entries += np.bincount(rows, minlength=expression.size)
-            plain[rows[matrix.data != 1]] = False
-            if binary and matrix.nnz and self.blocks[block].domain != "binary":
-                raise InputError(f"'{name}': the switches in '{block}' are not binary variables")
-        wrong = np.flatnonzero(~plain | (entries != 1))
-        if wrong.size:
-            raise InputError(f"'{name}': entry {wrong[0]} is an expression; name a variable, and tie it by a row")
-
-    def _check_name(self, name: str, taken: Mapping[str, object], kind: str) -> None:
-        if not isinstance(name, str) or not _IDENTIFIER.fullmatch(name):
-            raise InputError(f"{kind} '{name}': a name must match [a-z][a-z0-9_]*")
-        if name in taken:
-            raise InputError(f"{kind} '{name}' exist already in program '{self.name}'")
-
-    def _check_rows(self, name: str, rows: Rows) -> None:
-        if not isinstance(rows, Rows):
-            raise InputError(f"rows '{name}': {rows!r} is no comparison; write one, such as x.sum() <= 5")
-        self._check_blocks(name, rows.expression)
-        if np.isnan(rows.lower).any() or np.isnan(rows.upper).any():
-            raise InputError(f"rows '{name}': a side is not a number (NaN); use -inf and inf where there is none")
-
-    def _check_blocks(self, name: str, expression: Expression) -> None:
-        if not isinstance(expression, Expression):
-            raise InputError(f"'{name}': {expression!r} is no expression of variables; wrap numbers: constant([1, 2])")
-        for block, matrix in expression.terms.items():
-            if block not in self.blocks or self.blocks[block].size != matrix.shape[1]:
-                raise InputError(f"'{name}' uses variables '{block}', which are not those of program '{self.name}'")
-            if not np.isfinite(matrix.data).all():
-                raise InputError(f"'{name}': a coefficient of '{block}' is infinite or NaN; leave such terms out")
-        if not np.isfinite(expression.constant).all():
-            raise InputError(f"'{name}': a constant is infinite or NaN; an infinite side belongs to the comparison")
-
-
-def _shape(name: str, shape: Any) -> tuple[int, ...]:
-    try:
-        full = tuple(operator.index(length) for length in (shape if isinstance(shape, tuple | list) else (shape,)))
-    except TypeError:
-        full = (-1,)
-    if min(full, default=0) < 0:
-        raise InputError(
-            f"variables '{name}': the shape is {shape!r}; it must be a whole number ≥ 0 or a tuple of them"
-        )
-    return full
-
-
-def _sides(what: str, lower: ArrayLike, upper: ArrayLike, shape: tuple[int, ...]) -> tuple[Vector, Vector]:
-    """Lower and upper bounds as flat arrays of their own, known to be numbers with something finite between them."""
-    try:
-        low, high = (
-            np.broadcast_to(np.asarray(side, dtype=np.float64), shape).ravel().copy() for side in (lower, upper)
-        )
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{what}: bounds must be numbers, one for all or an array of shape {shape}: {error}") from None
-    wrong = np.flatnonzero(~((low <= high) & (low < np.inf) & (high > -np.inf)))
-    if wrong.size:
-        raise InputError(
-            f"{what}, entry {wrong[0]}: no number lies between {low[wrong[0]]} and {high[wrong[0]]}; a lower bound "
-            "exceeds its upper bound, is not a number, or is infinite on the wrong side"
-        )
-    return low, high
-
-
-def _inwards(low: Vector, high: Vector) -> tuple[Vector, Vector]:
-    """Bounds of integers at integers, since solvers round such bounds with tolerances of their own, some wrongly."""
-    return np.ceil(low - 1e-9) + 0.0, np.floor(high + 1e-9) + 0.0  # + 0.0 turns −0.0 into 0.0

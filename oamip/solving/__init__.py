@@ -20,8 +20,9 @@ has checked it on the compiled form, users' own rows included.
     >>> solution.held, solution["keep"].tolist(), round(solution.objective, 6)
     ('proven', [0.0, 0.0, 1.0, 1.0], 1.193147)
 
-Files, in the order in which data passes: `backend`, `registry`, `pipeline`, `route`, `driver`, `session`, ``drivers/``;
-`cutloop` with `master`, `incumbent` and `epigraphs`; `judge`, `infeasible`; `export` writes an MPS file instead.
+Files, in the order in which data passes: `backend`, `compiling`, `registry`, `pipeline`, `route`, `scale`, `driver`,
+`session`, `undecided`, ``drivers/``; `cutloop` with `master`, `incumbent` and `epigraphs`; `judge`, `second`,
+`infeasible`; `export` writes an MPS file instead.
 """
 
 from oamip.solving.backend import Backend, Built, NativeBackend
@@ -35,6 +36,7 @@ from oamip.solving.reading import read_form
 from oamip.solving.registry import Pair, backend_names, driver_names, find_backend, find_driver, overview
 from oamip.solving.session import Session
 from oamip.solving.solver import Solver, solver_for, workers
+from oamip.solving.undecided import told_apart
 
 __all__ = [
     "Backend",
@@ -62,5 +64,6 @@ __all__ = [
     "solve_form",
     "solve_with_cuts",
     "solver_for",
+    "told_apart",
     "workers",
 ]

@@ -25,14 +25,14 @@ from oamip.solving.registry import driver_version, find_backend, find_driver, in
 from oamip.solving.route import Routed
 from oamip.solving.route import route as find_route
 from oamip.solving.scale import unit_of
-from oamip.solving.second import confirm
+from oamip.solving.second import confirm, in_doubt
 
 __all__ = ["Route", "solve", "solve_built", "solve_form"]
 
 Vector: TypeAlias = NDArray[np.float64]
 Route: TypeAlias = Literal["driver", "native"]
 
-SECOND = "highs"  # always installed; it is asked again about what is claimed to be infeasible or unbounded
+SECOND = "highs"  # always installed; it is asked about claims that no point can show
 
 
 def solve(
@@ -202,12 +202,12 @@ def _reached(target: Target, *, isolate: bool) -> AbstractContextManager[Target]
 
 def _judged(blank: Solution, form: StandardForm, driver: Driver, options: Options, *, isolate: bool) -> Solution:
     routed, judged = _answered(form, driver, options)
-    if judged.reason not in ("infeasible", "unbounded"):
+    if not in_doubt(form, judged):
         return _filled(blank, form, routed, judged)
     names: tuple[str, ...] = ()
     try:
         with _reached(find_driver(SECOND), isolate=isolate) as second:
-            judged, names = confirm(form, judged, routed.outcome, driver.name, second, options)
+            judged, names = confirm(form, judged, routed.outcome, driver, second, options)
     except OamipError as error:  # an atom without bounds, say, that only the first solver takes
         text = f"{SECOND} could not be asked whether it is {judged.reason} indeed: {error}"
         judged = replace(judged, warnings=(*judged.warnings, text))

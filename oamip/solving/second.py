@@ -1,54 +1,71 @@
-"""Claims that no point can show, put to a second solver: that there is no point at all, or no best one."""
+"""Claims that no point can show are asked about again: that there is none, that none is best, that this one is best."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
+
+import numpy as np
+import scipy.sparse as sp
 
 from oamip.options import Options
 from oamip.program import StandardForm
+from oamip.program.intervals import interval_product
 from oamip.solving.driver import Driver
 from oamip.solving.infeasible import clash
 from oamip.solving.judge import Judgement, judge
-from oamip.solving.outcome import Outcome
+from oamip.solving.outcome import Outcome, no_bound
 from oamip.solving.route import route
+from oamip.solving.scale import unit_of
 
-__all__ = ["confirm"]
+__all__ = ["confirm", "in_doubt"]
 
-PATIENCE = 10.0  # seconds at most that the second solver has
+PATIENCE = 10.0  # seconds at most for every further solve
+BOX = 1e5  # half the width of the box in which an optimum is looked for again
+BETTER = 1e-5  # relative
+
+
+def in_doubt(form: StandardForm, judged: Judgement) -> bool:
+    """Whether a judged claim should be put to `confirm`.
+
+    ``infeasible`` and ``unbounded`` always, and a proven optimum of a program with indicators or sets whose bounds do
+    not bound its objective: SCIP calls points of unbounded ones optimal (2 of 187 random ones).
+    """
+    if judged.held != "proven":
+        return judged.reason in ("infeasible", "unbounded")
+    if form.epigraphs or not (form.indicators or form.sos1):
+        return False
+    low, high = interval_product(sp.csr_array(form.cost[None]), form.column_lower, form.column_upper)
+    return not math.isfinite(low[0] if form.sense == "min" else high[0])
 
 
 def confirm(
-    form: StandardForm, judged: Judgement, outcome: Outcome, name: str, second: Driver, options: Options
+    form: StandardForm, judged: Judgement, outcome: Outcome, driver: Driver, second: Driver, options: Options
 ) -> tuple[Judgement, tuple[str, ...]]:
-    """What remains of ``infeasible`` or ``unbounded`` once another solver was asked, and the row blocks that clash.
+    """What remains of a claim in doubt, and the row blocks that clash.
 
-    A point that passes our check refutes ``infeasible``; an optimum, proven and checked, refutes ``unbounded``.
+    A point that passes our check refutes ``infeasible``; a proven and checked optimum refutes ``unbounded``; a better
+    point within a box refutes an optimum.
 
     Args:
         form: what was solved.
-        judged: the judgement of the first solver's claim.
-        outcome: that claim.
-        name: of the first solver.
-        second: the other one, which may be the same.
+        judged: the judgement of the claim.
+        outcome: the claim.
+        driver: of the solver that claims.
+        second: another solver, which may be the same.
         options: of the solve.
     """
-    seconds = min(PATIENCE, options.time_limit)
+    quiet = Options(
+        time_limit=min(PATIENCE, options.time_limit),
+        threads=options.threads,
+        seed=options.seed,
+        feasibility=options.feasibility,
+    )
     if judged.reason == "infeasible":
-        return _infeasible(form, judged, outcome, name, second, options, seconds)
-    quiet = Options(time_limit=seconds, threads=options.threads, seed=options.seed, feasibility=options.feasibility)
-    if second.name == name:
-        return judged, ()
-    found = judge(form, route(form, second, quiet).outcome, second, quiet)
-    if found.held == "proven":
-        text = (
-            f"{name} says 'unbounded', but {second.name} proved that {found.objective:.9g} is the optimum; it is held"
-        )
-        warnings = (*judged.warnings, text)
-        return replace(found, reason="error", held="feasible", warnings=warnings), ()
-    if found.reason == "unbounded":
-        return judged, ()
-    text = f"{second.name} could not confirm in {seconds:g} s that it is unbounded: it ended with '{found.reason}'"
-    return replace(judged, warnings=(*judged.warnings, text)), ()
+        return _infeasible(form, judged, outcome, driver.name, second, options, quiet.time_limit)
+    if judged.held == "proven":
+        return _optimal(form, judged, driver, second, quiet), ()
+    return (judged if second.name == driver.name else _unbounded(form, judged, driver.name, second, quiet)), ()
 
 
 def _infeasible(
@@ -69,3 +86,39 @@ def _infeasible(
         text = "the clash may name more row blocks than needed: there was no time to shorten it"
         judged = replace(judged, warnings=(*judged.warnings, text))
     return judged, found.names
+
+
+def _unbounded(form: StandardForm, judged: Judgement, name: str, second: Driver, quiet: Options) -> Judgement:
+    found = judge(form, route(form, second, quiet).outcome, second, quiet)
+    if found.reason == "unbounded":
+        return judged
+    if found.held == "proven":
+        text = (
+            f"{name} says 'unbounded', but {second.name} proved that the optimum is {found.objective:.9g}; it is held"
+        )
+        return replace(found, reason="error", held="feasible", warnings=(*judged.warnings, text))
+    text = f"{second.name} could not confirm that it is unbounded: it ended with '{found.reason}'"
+    return replace(judged, warnings=(*judged.warnings, text))
+
+
+def _optimal(form: StandardForm, judged: Judgement, driver: Driver, second: Driver, quiet: Options) -> Judgement:
+    """Where the linear part alone is bounded, so is the program; else the same solver is asked within a box."""
+    relaxed = replace(form, integer=np.zeros_like(form.integer), indicators=(), sos1=())
+    if route(relaxed, second, quiet).outcome.reason == "optimal":
+        return judged
+    low, high = form.column_lower, form.column_upper
+    boxed = replace(
+        form,
+        column_lower=np.where(np.isinf(low), np.minimum(high, 0.0) - BOX, low),
+        column_upper=np.where(np.isinf(high), np.maximum(low, 0.0) + BOX, high),
+    )
+    found = judge(boxed, route(boxed, driver, quiet).outcome, driver, quiet)
+    sign = 1.0 if form.sense == "min" else -1.0
+    gained = sign * (judged.objective - found.objective)  # NaN where nothing was found
+    if found.x is None or not gained > BETTER * max(unit_of(form.cost), abs(judged.objective)):
+        return judged
+    x, text = found.x, f"{driver.name} says 'optimal', but within a box of {BOX:g} it found a better point"
+    found = replace(found, held="feasible", bound=no_bound(form), warnings=(*judged.warnings, text))
+    if (np.isinf(low) & (x < -0.9 * BOX) | np.isinf(high) & (x > 0.9 * BOX)).any():
+        return replace(found, reason="unbounded", held="none", x=None, objective=math.nan, verdict=None)
+    return replace(found, reason="error")

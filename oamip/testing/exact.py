@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations, product
 from typing import Any, TypeAlias
 
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from oamip.program import StandardForm
 
-__all__ = ["best_knapsack", "enumerate_mixed", "enumerate_points", "fractional_knapsack"]
+__all__ = ["best_knapsack", "enumerate_mixed", "enumerate_points", "enumerate_sets", "fractional_knapsack"]
 
 Vector: TypeAlias = NDArray[np.float64]
 Integers: TypeAlias = NDArray[np.int64]
@@ -66,6 +67,32 @@ def enumerate_mixed(form: StandardForm) -> float | None:
             if (best is None or value < best) and _holds(form, A, x):
                 best = value
     return None if best is None else float(sign * best)
+
+
+def enumerate_sets(form: StandardForm) -> float | None:
+    """The optimum of a small mixed form with SOS1 sets, or ``None``: every choice of what may differ from zero."""
+    members = [set(row) for sets in form.sos1 for row in sets.members.tolist()]
+    columns = sorted(set().union(*members))
+    best, sign = None, 1.0 if form.sense == "min" else -1.0
+    for flags in product((False, True), repeat=len(columns)):
+        nonzero = {j for j, flag in zip(columns, flags, strict=True) if flag}
+        if any(len(nonzero & one) > 1 for one in members):
+            continue
+        kept = np.array([j in nonzero or j not in columns for j in range(form.shape[1])])
+        value = enumerate_mixed(
+            replace(
+                form,
+                A=form.A[:, kept],
+                column_lower=form.column_lower[kept],
+                column_upper=form.column_upper[kept],
+                integer=form.integer[kept],
+                cost=form.cost[kept],
+                sos1=(),
+            )
+        )
+        if value is not None and (best is None or sign * value < sign * best):
+            best = value
+    return best
 
 
 def _holds(form: StandardForm, A: NDArray[np.float64], x: Vector) -> bool:

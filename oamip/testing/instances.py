@@ -23,6 +23,7 @@ __all__ = [
     "many_knapsacks",
     "near_ties",
     "small_mixed",
+    "small_sets",
     "split",
     "wide",
 ]
@@ -142,6 +143,24 @@ def _cheapest_stock(room: NDArray[np.int64], holding: NDArray[np.int64], wanted:
     order = np.argsort(holding)
     before = np.concatenate([[0], np.cumsum(room[order])[:-1]])
     return float(holding[order] @ np.clip(wanted - before, 0, room[order]))
+
+
+def small_sets(seed: int) -> Program:
+    """Three or four columns that may be negative in one to three SOS1 sets, two binaries, one to three rows."""
+    rng = np.random.default_rng(seed)
+    count, rows = int(rng.integers(3, 5)), int(rng.integers(1, 4))
+    program = Program("small_sets")
+    lower, upper = -rng.integers(0, 4, count), rng.integers(0, 5, count)
+    x, on = program.variables("x", count, lower, upper), program.variables("on", 2, domain="binary")
+    for number in range(int(rng.integers(1, 4))):
+        members = rng.choice(count, int(rng.integers(2, count + 1)), replace=False)
+        program.sos1(f"one{number}", x.take(members).reshape(1, -1))
+    left = rng.integers(-4, 5, (rows, count)) @ x + rng.integers(-5, 6, (rows, 2)) @ on
+    side = rng.integers(-2, 6, rows).astype(float)
+    program.add("rows", Rows(left, np.where(rng.random(rows) < 0.6, -np.inf, side - 3), side))
+    total = (x * rng.integers(-5, 6, count)).sum() + (on * rng.integers(-4, 5, 2)).sum()
+    (program.minimize if rng.random() < 0.5 else program.maximize)(total)
+    return program
 
 
 def many_knapsacks(rows: int = 30, columns: int = 250, *, seed: int = 1) -> Hard:

@@ -6,6 +6,7 @@ import copy
 import gc
 import pickle
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,8 @@ from pyomo.repn import generate_standard_repn
 from pyomo.repn.plugins.standard_form import LinearStandardFormCompiler
 
 from oamip.errors import InfeasibleProgram, InputError
-from oamip.program import LogSumExp, Program, StandardForm, check
-from oamip.solving import solve_built
+from oamip.program import LogSumExp, Program, StandardForm, SumSquares, check
+from oamip.solving import solve, solve_built
 from oamip.solving.backend import Backend, Built
 from oamip_matrix import MatrixBackend
 from oamip_pyomo import PyomoBackend, build
@@ -154,6 +155,79 @@ def test_a_model_can_be_cloned_and_pickled() -> None:
     _, built = small()
     assert pickle.loads(pickle.dumps(built.model)).x[1].bounds == (0, 5)
     assert built.model.clone().budget[0, 0].upper == 4
+
+
+def with_atoms() -> tuple[Program, Any]:
+    """An epigraph, an indicator and sets; the optimum is where they say."""
+    program = Program("atoms")
+    before, x = program.variables("before", (), 0, 1), program.variables("x", 3, -4, 4)
+    on, t = program.variables("on", 3, domain="binary"), program.variables("t", 1)
+    program.epigraph("square", SumSquares(), (x - 2.0).reshape(1, 3), t)
+    program.indicator("off", on, x <= 0, on=False)
+    program.sos1("one", x[:2].reshape(1, 2))
+    program.add("row", x.sum() + before >= -3)
+    program.minimize(t.sum() + 3 * on.sum() - before)
+    return program, PYOMO.build(program)
+
+
+def copied(model: Any) -> Any:
+    return model.clone()
+
+
+def transformed(model: Any) -> Any:
+    larger = model.clone()
+    larger.pair = Disjunction(expr=[larger.x[2] <= 5, larger.x[2] >= 6])  # within reach of x is the first part only
+    return pyo.TransformationFactory("gdp.bigm").create_using(larger)
+
+
+@pytest.mark.parametrize("way", [copied, transformed])
+def test_atoms_go_with_the_variables_of_a_copy(way: Callable[[Any], Any]) -> None:
+    program, built = with_atoms()
+    best = solve(program).objective
+    assert best == pytest.approx(3 * 2 + 4 - 1)  # two at 2, one of them in the set, for 3 each; the other at 0
+    copy_ = way(built.model)
+    solution = solve_built(replace(built, model=copy_), backend=PYOMO)
+    assert (solution.held, solution.objective) == ("proven", pytest.approx(best, abs=1e-5))
+    assert pyo.value(copy_.x[2]) == pytest.approx(2.0, abs=1e-3)
+    assert built.model.x[2].value is None
+    form, original = PYOMO.compile(replace(built, model=built.model.clone())), PYOMO.compile(built)
+    assert (form.columns, form.rows) == (original.columns, original.rows)
+
+
+def scaled_in_place(model: Any) -> Any:
+    model.scaling_factor = pyo.Suffix(direction=pyo.Suffix.EXPORT)
+    model.scaling_factor[model.x] = 0.5
+    pyo.TransformationFactory("core.scale_model").apply_to(model)
+    return model
+
+
+def scaled_under_their_names(model: Any) -> Any:
+    model.scaling_factor = pyo.Suffix(direction=pyo.Suffix.EXPORT)
+    model.scaling_factor[model.x] = 0.5
+    pyo.TransformationFactory("core.scale_model").apply_to(model, rename=False)
+    return model.clone()
+
+
+def renamed(model: Any) -> Any:
+    copy_ = model.clone()
+    x = copy_.x
+    copy_.del_component(x)
+    copy_.y = x
+    return copy_
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (scaled_in_place, "variables 'x' were scaled by Pyomo, and indicators or convex functions"),
+        (scaled_under_their_names, "variables 'x' were scaled by Pyomo"),
+        (renamed, "variables 'x' of the program are not on this model"),
+    ],
+)
+def test_copies_on_which_atoms_would_mean_something_else_are_refused(change: Any, message: str) -> None:
+    _, built = with_atoms()
+    with pytest.raises(InputError, match=message):
+        PYOMO.compile(replace(built, model=change(built.model)))
 
 
 def test_the_collector_runs_again_after_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

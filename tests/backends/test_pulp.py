@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from oamip.errors import InfeasibleProgram, InputError
 from oamip.options import Options
-from oamip.program import LogSumExp, Program, Rows, StandardForm, check
+from oamip.program import LogSumExp, Program, Rows, StandardForm, SumSquares, check
 from oamip.solving import solve, solve_built
 from oamip.solving.backend import Backend, Built
 from oamip_matrix import MatrixBackend
@@ -565,3 +565,13 @@ def test_a_copied_model_is_about_its_own_variables(way: Callable[[Any], Any]) ->
     assert form.shape == (2, 10)
     assert not form.A[:, [0, 1, 2, 3, 4]].nnz
     assert form.A.nnz == 6
+
+
+def test_a_copy_is_refused_where_atoms_would_stay_with_the_original() -> None:
+    program = Program("copied")
+    x, t = program.variables("x", 2, 0, 3), program.variables("t", 1)
+    program.epigraph("square", SumSquares(), x.reshape(1, 2), t)
+    built = PULP.build(program)
+    assert PULP.compile(built).epigraphs
+    with pytest.raises(InputError, match="'x_0' of the program is not in this problem, which seems to be a copy"):
+        PULP.compile(replace(built, model=copy.deepcopy(built.model)))

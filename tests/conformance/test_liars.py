@@ -9,9 +9,9 @@ import pytest
 
 from oamip.options import Options
 from oamip.plugins import entries
-from oamip.program import LogSumExp, Program, check
+from oamip.program import LogSumExp, Program, SumSquares, check
 from oamip.solution import Solution
-from oamip.solving import Driver, Session, solve
+from oamip.solving import Driver, Session, find_driver, solve
 from oamip.testing import instances, liars
 from oamip.testing.liars import Liar
 
@@ -159,3 +159,19 @@ def test_one_that_raises_lets_its_exception_out() -> None:
     ):
         session.solve()
     assert isinstance(session, Session)
+
+
+# ── convex functions taken as they are ─────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_point_that_a_solvers_own_cones_spoil_is_found_again_by_cuts() -> None:
+    program = Program("spoilt")
+    n, t = program.variables("n", 2, -3, 3, domain="integer"), program.variables("t", 1, 0, 99)
+    program.epigraph("square", SumSquares(), (n - [0.4, 1.7]).reshape(1, 2), t)
+    program.minimize(t.sum())
+    blind = Liar(support=replace(find_driver("highs").support, atoms=frozenset({"sum_squares"})))
+    solution = solve(program, solver=blind)  # it never looks at the square, so its t is 0
+    assert (solution.held, solution.objective) == ("proven", pytest.approx(0.4**2 + 0.3**2))
+    assert "epigraph square[0] is violated" in solution.warnings[0]
+    assert solution.warnings[1] == "square: solved again by tangent cuts"
+    assert [step.way for step in solution.bridges] == ["tangent cuts"]

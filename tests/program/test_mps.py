@@ -52,6 +52,17 @@ def random_form(seed: int) -> StandardForm:
     return program.compile()
 
 
+@pytest.mark.parametrize("huge", [1e9, 1e15])
+def test_a_range_keeps_the_side_nearer_to_zero_to_the_last_digit(huge: float, tmp_path: Path) -> None:
+    program = Program()
+    x = program.variables("x", 2)
+    program.add("rows", Rows(x * 1.0, np.array([-1 / 3, -huge]), np.array([huge, 2 / 7])))
+    write_mps(program.compile(), tmp_path / "it.mps")
+    lp = read(tmp_path / "it.mps")
+    assert (lp.row_lower_[0], lp.row_upper_[1]) == (-1 / 3, 2 / 7)
+    np.testing.assert_allclose([lp.row_upper_[0], -lp.row_lower_[1]], huge, rtol=1e-15)
+
+
 @given(st.integers(0, 2**32 - 1))
 def test_a_file_reads_back_as_the_form(seed: int) -> None:
     form = random_form(seed)

@@ -138,6 +138,32 @@ def test_a_child_that_is_killed_is_an_error_with_its_name(knapsack: Program) -> 
     assert solution.warnings == ("CBC was ended by SIGKILL, which oamip did not send, so its best point is lost",)
 
 
+ORPHAN = """
+import numpy as np
+from oamip.options import Options, Progress
+from oamip.solving import solve
+from oamip.testing.instances import split
+
+def told(progress: Progress) -> None:
+    print("running", flush=True)
+
+solve(split().program, Options(time_limit=60, progress=told), solver="cbc")
+"""
+
+
+def test_none_outlives_a_parent_that_is_killed() -> None:
+    with subprocess.Popen([sys.executable, "-c", ORPHAN], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == "running\n"
+        listed = subprocess.run(["ps", "--ppid", str(parent.pid), "-o", "pid=,comm="], capture_output=True, text=True)
+        names = dict(reversed(line.split()) for line in listed.stdout.splitlines())
+        parent.kill()
+    deadline = time.monotonic() + 5.0
+    while Path(f"/proc/{names['cbc']}").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not Path(f"/proc/{names['cbc']}").exists()
+
+
 def pretender(folder: Path, body: str) -> Path:
     path = folder / "cbc"
     path.write_text(f"#!{sys.executable}\n{body}\n")

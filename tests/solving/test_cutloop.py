@@ -16,6 +16,7 @@ from oamip.options import Options, Progress
 from oamip.program import LogSumExp, Program, StandardForm, SumSquares, concatenate, constant
 from oamip.solving import Refined, master, solve, solve_with_cuts
 from oamip.solving.drivers.highs import HighsDriver
+from oamip.solving.epigraphs import Epigraphs
 from oamip.solving.outcome import Outcome
 from oamip.solving.session import Session
 
@@ -321,3 +322,64 @@ def test_a_program_without_variables_is_decided_by_its_constants(excess: float) 
     program.add("fixed", constant(np.array([excess])) <= 0)
     solution = solve(program)
     assert solution.reason == ("infeasible" if excess > 0 else "optimal")
+
+
+# ── what is easily turned round ────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_a_tangent_without_its_dust_still_holds_wherever_the_tangent_does(sign: float) -> None:
+    program = Program()
+    x, t = program.variables("x", 2, [2e6, -1], [3e6, 1]), program.variables("t", 1)
+    small = np.diag([sign * 4e-10, 1.0]) @ x  # of the argument, and so of the tangent, at slopes about 1
+    program.epigraph("square", SumSquares(), (small + 0.5).reshape(1, 2), t)
+    program.minimize(t.sum())
+    epigraphs = Epigraphs(program.compile())
+    at = epigraphs.at(np.array([2.5e6, 0.3, -9.0]))
+    ((R, r), (thin, relaxed)) = (
+        epigraphs.all[0].cuts(at.arguments[0], np.zeros(1, dtype=int)),
+        epigraphs.tangents(at, 0.0),
+    )
+    assert R[[0], [0]] != 0
+    assert (thin.toarray()[0, 0], thin.nnz) == (0.0, 2)
+    for corner in itertools.product((2e6, 3e6), (-1.0, 1.0)):
+        height = (R @ np.array([*corner, 0.0]) - r)[0] / -R[[0], [2]][0]  # the least t that the tangent allows
+        assert thin @ np.array([*corner, height]) <= relaxed + 1e-12
+    gained = min(R[[0], [0]][0] * 2e6, R[[0], [0]][0] * 3e6)
+    assert relaxed[0] == pytest.approx(r[0] - gained, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("value", "fixed"), [(2.9999996, 3.0), (3.0000004, 3.0), (-1.0000004, -1.0), (-0.9999996, -1.0)]
+)
+def test_integers_are_fixed_at_the_nearest_one(value: float, fixed: float) -> None:
+    program = Program()
+    n = program.variables("n", 1, -5, 5, domain="integer")
+    program.minimize(n.sum())
+    it = master.Master(program.compile(), HighsDriver(), Options(), Options())
+    with it.session as session:
+        it.fix(np.array([value]))
+        assert (session.form.column_lower[0], session.form.column_upper[0]) == (fixed, fixed)
+        assert session.solve().bound == fixed
+        it.release()
+        assert (session.form.column_lower[0], session.form.integer.all()) == (-5.0, True)
+
+
+def test_masters_are_solved_to_half_the_gap_and_no_finer(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[float] = []
+    honest = master.Master.solve
+
+    def heard(self: master.Master, **changes: Any) -> Outcome:
+        asked.extend([changes["gap_relative"]] if "gap_relative" in changes else [])
+        return honest(self, **changes)
+
+    monkeypatch.setattr(master.Master, "solve", heard)
+    it = CrossEntropy(3, samples=12, columns=14, classes=3, binary=True)
+    floors = []
+    for gap in (1e-3, 0.8e-2, 1.4e-2):
+        asked.clear()
+        solution = solve(it.program, Options(gap_relative=gap))
+        assert (solution.held, solution.gap <= gap) == ("proven", True)
+        assert all(0.5 * gap <= one <= 1e-2 for one in asked)
+        floors.append(min(asked) / gap)
+    assert min(floors) == 0.5

@@ -147,6 +147,24 @@ def test_sides_of_rows(driver: Driver, lower: float, upper: float, best: float |
 
 
 @every_driver()
+@pytest.mark.parametrize("huge", [1e9, 1e17, 3e19])
+def test_a_huge_side_of_a_row_takes_no_digit_of_the_other(driver: Driver, huge: float) -> None:
+    for later in (False, True):
+        program = Program()
+        x = program.variables("x", 2, -10, 10)
+        sides = np.array([-1 / 3, -huge]), np.array([huge, 2 / 7])
+        program.minimize(x[0] - x[1])
+        if not later:
+            program.add("rows", Rows(x * 1.0, *sides))
+        with driver.open(program.compile(), Options()) as session:
+            if later:
+                session.add_rows(sp.csr_array(np.eye(2)), *sides)
+            claim = session.solve()
+        assert claim.x is not None
+        np.testing.assert_allclose(claim.x, [-1 / 3, 2 / 7], atol=2e-7)
+
+
+@every_driver()
 def test_rows_without_entries_count(driver: Driver) -> None:
     program = Program()
     n = program.variables("n", 2, -1, 3, domain="integer")
@@ -721,6 +739,46 @@ def test_relaxing_a_program_with_logic_keeps_the_logic(driver: Driver) -> None:
         relaxed = session.solve()
     assert relaxed.bound == pytest.approx(3.5)
     assert relaxed.duals is None
+
+
+def switched_without_bounds(number: int) -> Program:
+    """Unbounded where the switches are off: of random programs like these SCIP and Gurobi called some optimal."""
+    program = Program("endless")
+    if number == 0:  # Gurobi: an optimum of −1e100
+        x, on = program.variables("x", (), -np.inf, 2, domain="integer"), program.variables("on", 3, domain="binary")
+        sides = np.array([-np.inf, 3, -np.inf]), np.array([2.0, 3, -2])
+        program.indicator("switched", on, Rows(np.array([-2.0, -1, 3]) * x, *sides), on=[False, True, True])
+        program.minimize(x - 4 * on[1] + 2 * on[2])
+    elif number == 1:  # SCIP: an optimum of −12
+        y = program.variables("y", 3, [-1, -3, -np.inf], domain="integer")
+        on = program.variables("on", 3, domain="binary")
+        sides = np.array([-np.inf, 3, -6]), np.array([1.0, 3, -3])
+        left = np.array([[1, 0, -1], [-3, -3, -3], [2, -2, -1]]) @ y
+        program.indicator("switched", on, Rows(left, *sides), on=[True, False, True])
+        program.minimize((y * [-2, 2, -2]).sum() + (on * [-2, 2, 2]).sum())
+    else:  # SCIP: an optimum of 5
+        z, on = program.variables("z", (), -2, domain="integer"), program.variables("on", 2, domain="binary")
+        program.indicator("switched", on, np.array([-3.0, -1]) * z == [5, 2], on=[False, True])
+        program.minimize(-3 * z + 2 * on[0] - 3 * on[1])
+    return program
+
+
+@every_driver("indicator")
+@pytest.mark.parametrize("number", range(3))
+def test_unbounded_programs_with_switches_have_no_optimum(driver: Driver, number: int) -> None:
+    solution = solved(driver, switched_without_bounds(number), time_limit=20.0)
+    assert (solution.reason, solution.held, abs(solution.bound)) == ("unbounded", "none", math.inf)
+
+
+@every_driver("indicator")
+def test_a_bounded_program_with_switches_on_unbounded_columns_keeps_its_optimum(driver: Driver) -> None:
+    program = Program()
+    x, on = program.variables("x", (), domain="integer"), program.variables("on", (), domain="binary")
+    program.indicator("least", on.reshape(1), x.reshape(1) >= -7.5)
+    program.add("on", on == 1)
+    program.minimize(x)
+    solution = solved(driver, program)
+    assert (solution.held, solution.objective, solution.warnings) == ("proven", -7.0, ())
 
 
 @every_driver("sum_squares")

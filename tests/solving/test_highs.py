@@ -42,3 +42,17 @@ def test_tolerances_that_highs_does_not_take_are_named_warnings() -> None:
         "option feasibility: HiGHS takes no tolerance below 1e-10",
         "option integrality: HiGHS takes no tolerance below 1e-10",
     ]
+
+
+@pytest.mark.parametrize("size", [1e-10, 2e-12])
+def test_small_coefficients_count_and_those_that_are_too_small_are_named(size: float) -> None:
+    program = Program()
+    x = program.variables("x", 2, 0, 40 / size)
+    program.add("row", size * x.sum() <= 3)
+    program.add("wall", x[1] <= 1)
+    program.maximize(x[0])
+    solution = solve(program, solver="highs")
+    assert (solution.held, solution.objective, solution.warnings) == ("proven", pytest.approx(3 / size, rel=1e-6), ())
+    program.add("dust", x[0] * 1e-13 + x[1] <= 1)
+    (warning,) = solve(program, solver="highs").warnings
+    assert warning.startswith("HiGHS takes coefficients below 1e-12 for 0, here 1; the first is 1e-13, of x[0] in dust")

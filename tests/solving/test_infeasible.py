@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
-from oamip.program import Program
+from oamip.options import Options
+from oamip.program import Program, StandardForm
 from oamip.solving import solve, solve_form
+from oamip.solving.infeasible import clash
+from oamip.testing.liars import Liar
 
 
 def test_only_the_rows_that_clash_are_named() -> None:
@@ -66,3 +71,26 @@ def test_every_named_set_is_irreducible() -> None:
                 if name != left_out:
                     part.rows[name] = program.rows[name]
             assert (solve(part).reason == "infeasible") == (left_out is None)
+
+
+def test_a_filter_that_runs_out_of_time_names_too_much_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    program = Program()
+    x = program.variables("x", 3, 0, 1)
+    for number in range(12):
+        program.add(f"idle{number}", x.sum() <= 4 + number)
+    program.add("much", x.sum() >= 2)
+    program.add("little", x.sum() <= 1)
+
+    def slowly(form: StandardForm, options: Options) -> tuple[StandardForm, Options]:
+        time.sleep(0.05)
+        return form, options
+
+    found = clash(program.compile(), Liar(turn=slowly), Options(), seconds=0.35)
+    assert not found.complete
+    assert {"much", "little"} < set(found.names) < set(program.rows)
+    whole = clash(program.compile(), Liar(), Options(), seconds=20.0)
+    assert (whole.complete, set(whole.names)) == (True, {"much", "little"})
+    monkeypatch.setattr("oamip.solving.second.clash", lambda *_, **__: found)
+    assert "may name more row blocks than needed" in solve(program).warnings[-1]
+    monkeypatch.setattr("oamip.solving.second.clash", lambda *_, **__: whole)
+    assert solve(program).warnings == ()

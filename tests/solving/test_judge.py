@@ -174,3 +174,64 @@ def test_rounding_that_breaks_a_row_is_mended_by_a_finer_solve() -> None:
     assert len(asked) >= 2
     assert (solution.held, solution.objective) == ("proven", 1.0)
     assert "rounding the integers" in solution.warnings[0]
+
+
+# ── margins ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def line(best: float = 1000.0) -> Program:
+    """Maximise one integer and one continuous column: the optimum is ``best``, and every value below it is feasible."""
+    program = Program("line")
+    n, y = program.variables("n", 1, 0, 100, domain="integer"), program.variables("y", 1, 0, best)
+    program.add("sum", n.sum() + y.sum() <= best)
+    program.maximize(n.sum() + y.sum())
+    return program
+
+
+def claiming(value: float, bound: float, *, reason: str = "optimal", points: tuple[float, ...] = ()) -> Liar:
+    """A solver that gives a point of this value, and others that it passed."""
+    others = tuple(np.array([0.0, other]) for other in points)
+    return Liar(lambda _: Outcome(reason, np.array([0.0, value]), bound, points=others))  # type: ignore[arg-type]
+
+
+# Of the value 1000, tolerances of 1e-7 explain 1e-4, and a relative gap of 1e-6 is 1e-3 more.
+@pytest.mark.parametrize(
+    ("distance", "reason", "held"),
+    [(1.0e-3, "optimal", "proven"), (1.2e-3, "gap_limit", "feasible"), (-0.9e-3, "optimal", "proven")],
+)
+def test_optimal_is_what_gap_and_tolerances_make_it(distance: float, reason: str, held: str) -> None:
+    solution = solve(line(), solver=claiming(999.0, 999.0 + distance))
+    assert (solution.reason, solution.held, solution.bound) == (reason, held, 999.0 + distance)
+
+
+@pytest.mark.parametrize(("beyond", "kept"), [(0.9e-3, True), (1.1e-3, False)])
+def test_a_bound_may_be_beyond_its_point_by_ten_times_the_tolerances_and_no_more(beyond: float, kept: bool) -> None:
+    solution = solve(line(), solver=claiming(999.0, 999.0 - beyond))
+    assert np.isfinite(solution.bound) == kept
+    assert (solution.held == "proven") == kept
+
+
+def test_a_wide_gap_that_was_asked_is_proven_and_called_by_its_name() -> None:
+    asked = Options(gap_relative=0.01)
+    assert (wide := solve(line(), asked, solver=claiming(990.0, 999.9))).held == "proven"
+    assert wide.reason == "gap_limit"
+    assert solve(line(), asked, solver=claiming(990.0, 1000.3)).held == "feasible"
+    assert [solve(line(), asked, solver=claiming(999.0, 999.0 + d)).reason for d in (0.9e-3, 1.3e-3)] == [
+        "optimal",
+        "gap_limit",
+    ]
+    assert solve(line(), Options(gap_absolute=20.0), solver=claiming(985.0, 1000.0)).reason == "gap_limit"
+
+
+@pytest.mark.parametrize(("better", "taken"), [(0.9e-3, False), (1.1e-3, True)])
+def test_a_start_counts_from_the_default_gap_on(better: float, taken: bool) -> None:
+    solution = solve(line(), Options(start=np.array([0.0, 999.0 + better])), solver=claiming(999.0, 999.0))
+    assert (solution.objective > 999.0) == taken
+    assert (solution.held == "proven") != taken
+
+
+@pytest.mark.parametrize(("better", "taken"), [(9e-3, False), (11e-3, True)])
+def test_points_on_the_way_count_where_tolerances_do_not_explain_them(better: float, taken: bool) -> None:
+    solution = solve(line(), solver=claiming(999.0, 1000.0, reason="time_limit", points=(5.0, 999.0 + better)))
+    assert (solution.objective > 999.0) == taken
+    assert solution.reason == "time_limit"

@@ -423,3 +423,101 @@ def test_damaged_files_are_read_or_refused_and_nothing_else(seed: int, file: tup
             return
         assert np.isfinite(form.A.data).all()
         assert (form.column_lower <= form.column_upper).all()
+
+
+# ── as other readers read ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def random_lp(seed: int) -> str:
+    """A file in the words that all readers share: wrapped, spaced and abbreviated as it happens."""
+    rng = np.random.default_rng(seed)
+    columns = [str(name) for name in rng.permutation(["x", "y", "z", "x1", "y_2", "abc", "a.b", "Z(1)", "x#3"])[:5]]
+
+    def number() -> str:
+        size = rng.random() * 10
+        return [f"{size:.3g}", f"{size:.0f}", f"{size:.0f}e{rng.integers(-2, 3)}", f".{rng.integers(1, 9)}"][
+            rng.integers(4)
+        ]
+
+    def total(names: list[str]) -> str:
+        text = ""
+        for position, name in enumerate(names):
+            sign = ["+", "-"][rng.integers(2)] if position or rng.random() < 0.5 else ""
+            gap = [" ", "  ", "\n "][rng.integers(3)]
+            text += f"{gap}{sign} {number() if rng.random() < 0.8 else ''} {name}"
+        return text
+
+    lines = [["Minimize", "MAXIMIZE", "max"][rng.integers(3)], ["", " obj:"][rng.integers(2)] + total(columns)]
+    lines.append(["Subject To", "st", "s.t.", "such that"][rng.integers(4)])
+    for row in range(rng.integers(1, 5)):
+        names = [columns[j] for j in rng.integers(len(columns), size=rng.integers(1, 5))]  # one may come twice
+        side = ["", "-"][rng.integers(2)] + number()
+        lines.append(
+            f"{['', f' row{row}:'][rng.integers(2)]}{total(names)} {['<=', '>=', '=', '<'][rng.integers(4)]} {side}"
+        )
+    lines.append("Bounds")
+    for name in columns[:3]:
+        low, high = f"-{number()}", number()
+        ways = [
+            f"{name} >= {low}",
+            f"{low} <= {name} <= {high}",
+            f"{name} = {high}",
+            f"{name} free",
+            f"-inf <= {name} <= {high}",
+        ]
+        lines.append(f" {ways[rng.integers(len(ways))]}")
+    lines += ["Generals", f" {columns[3]}", "End"]
+    return "\n".join(lines) + "\n"
+
+
+def test_files_mean_what_they_mean_to_gurobi(tmp_path: Path) -> None:
+    gurobipy = pytest.importorskip("gurobipy")
+    with gurobipy.Env(params={"OutputFlag": 0}) as environment:
+        for seed in range(60):
+            path = written(tmp_path, "it.lp", random_lp(seed))
+            form = read_form(path)
+            with gurobipy.read(str(path), environment) as model:
+                columns, rows, A = model.getVars(), model.getConstrs(), model.getA().toarray()
+                order = [[column.VarName for column in columns].index(span.name) for span in form.columns]
+                np.testing.assert_allclose(A[:, order], form.A.toarray(), atol=1e-12)
+                np.testing.assert_allclose([columns[j].Obj for j in order], form.cost, atol=1e-12)
+                np.testing.assert_array_equal([columns[j].LB for j in order], form.column_lower)
+                np.testing.assert_array_equal([columns[j].UB for j in order], form.column_upper)
+                assert [columns[j].VType == "I" for j in order] == form.integer.tolist()
+                assert (model.ModelSense > 0) == (form.sense == "min")
+                senses = {"<": "row_upper", ">": "row_lower", "=": "row_lower"}
+                sides = [getattr(form, senses[row.Sense])[i] for i, row in enumerate(rows)]
+                np.testing.assert_array_equal([row.RHS for row in rows], sides)
+                equal = form.row_lower == form.row_upper
+                assert [row.Sense == "=" for row in rows] == equal.tolist()
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "3 x + 2 y <= 4",
+        "x + y + x >= -1e2",
+        "a: - .5 x - y = 3",
+        "a : + 2.e1 x\n -y\n <=\n 7",
+        "2 x + 0 y => - 3",
+        "x < 1",
+    ],
+)
+def test_plain_rows_are_read_as_they_are_word_by_word(
+    row: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = written(tmp_path, "it.lp", f"min\n x + y\nst\n {row}\nEnd\n")
+    fast = read_form(path)
+    monkeypatch.setattr("oamip.solving.scanning.lp.plain_row", lambda text: None)
+    slow = read_form(path)
+    np.testing.assert_array_equal(fast.A.toarray(), slow.A.toarray())
+    assert (fast.rows, fast.columns) == (slow.rows, slow.columns)
+    assert (fast.row_lower[0], fast.row_upper[0]) == (slow.row_lower[0], slow.row_upper[0])
+
+
+@pytest.mark.parametrize(
+    "row", ["2x <= 1", "3 e5 <= 1", "x + inf <= 1", "x y <= 1", "x <= y", "x^2 <= 1", "2 <= x", "x == 1"]
+)
+def test_rows_that_are_not_plain_are_refused_by_line(row: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="line 4"):
+        read_form(written(tmp_path, "it.lp", f"min\n x + y\nst\n {row}\nEnd\n"))

@@ -37,13 +37,20 @@ class Draft:
         self.columns.setdefault(column, len(self.columns))
         self._cost[column] = self._cost.get(column, 0.0) + value
 
-    def add_row(self, label: str | None, row: dict[str, float], sign: str, side: float) -> None:
-        """Add a row."""
-        for column, value in row.items():
-            j = self.columns.setdefault(column, len(self.columns))
-            if value:
-                self._indices.append(j)
-                self._values.append(value)
+    def add_row(self, label: str | None, names: list[str], values: list[float], sign: str, side: float) -> None:
+        """Add a row; coefficients of one column are added up, and those that are 0 only name their column."""
+        columns = self.columns
+        for name in names:
+            if name not in columns:
+                columns[name] = len(columns)
+        indices = list(map(columns.__getitem__, names))
+        if len(set(indices)) < len(indices) or 0.0 in values:
+            row: dict[int, float] = {}
+            for j, value in zip(indices, values, strict=True):
+                row[j] = row.get(j, 0.0) + value
+            indices, values = [j for j, value in row.items() if value], [value for value in row.values() if value]
+        self._indices += indices
+        self._values += values
         self._starts.append(len(self._values))
         self._labels.append(label)
         self._sides.append((side if sign != "<" else -math.inf, side if sign != ">" else math.inf))

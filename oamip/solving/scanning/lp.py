@@ -1,5 +1,7 @@
 """LP files, read line by line: what all readers understand alike is taken, the rest refused by line.
 
+A bare number in the objective is its constant, as the format has it; Gurobi 13 takes it for a column of that name.
+
 HiGHS is no help with this format: of a column twice in the objective it takes the last coefficient, ``2 x y`` is
 2 x + y to it, and a lone sign the number 1.
 """
@@ -13,6 +15,7 @@ from oamip.errors import InputError
 from oamip.program import StandardForm
 from oamip.solving.scanning.draft import Draft
 from oamip.solving.scanning.place import ADVICE, Place
+from oamip.solving.scanning.plain import plain_row
 from oamip.solving.scanning.words import RELATIONS, Word, amount, split, terms, words_of
 
 __all__ = ["read_lp"]
@@ -24,6 +27,8 @@ _LATER = re.compile(
     r"|(?P<end>end))\s*$",
     re.IGNORECASE,
 )
+SHORT = 200  # characters; longer lines are no headings
+_MARKS = ("->", "[", "::")  # what is foreign within a line of any length
 _FOREIGN = (
     (re.compile(r"->"), "an indicator"),
     (re.compile(r"\["), "a quadratic term"),
@@ -48,9 +53,10 @@ def read_lp(text: str, file: Path) -> StandardForm:
     lp = _Lp(place)
     for place.line, line in enumerate(text.splitlines(), start=1):
         line = line.partition("\\")[0]
-        for pattern, what in _FOREIGN:
-            if pattern.search(line):
-                raise place.refuse(f"{what} is not read; {ADVICE}")
+        if len(line) < SHORT or any(mark in line for mark in _MARKS):
+            for pattern, what in _FOREIGN:
+                if pattern.search(line):
+                    raise place.refuse(f"{what} is not read; {ADVICE}")
         if line.strip():
             lp.read(line)
     if lp.section != "end":
@@ -65,6 +71,8 @@ class _Lp:
     def __init__(self, place: Place) -> None:
         self.place, self.draft, self.section = place, Draft(), ""
         self._words: list[Word] = []
+        self._lines: list[tuple[str, int]] = []  # of a row that goes on,
+        self._related = False  # and whether its relation has come
 
     def read(self, line: str) -> None:
         """Take one line that is not empty."""
@@ -78,13 +86,15 @@ class _Lp:
         elif header := _LATER.match(line):
             self._header(header)
             return
+        if self.section == "rows":
+            self._lines.append((line, self.place.line))
+            self._related = self._related or "=" in line or "<" in line or ">" in line
+            if self._related and line.rstrip()[-1:] not in ("<", ">", "=", "+", "-", ""):
+                self._row()
+            return
         words = words_of(line, self.place.line)
         if self.section == "objective":
             self._words += words
-        elif self.section == "rows":
-            self._words += words
-            if _complete(self._words):
-                self._row()
         elif self.section == "bounds":
             self._bound(words)
         else:
@@ -100,7 +110,7 @@ class _Lp:
     def _header(self, header: re.Match[str]) -> None:
         if self.section == "objective":
             raise self.place.refuse("there is no section Subject To in front of this one")
-        if self._words:
+        if self._lines:
             self._row()
         if header["bounds"] and self.section in ("generals", "binaries"):
             raise self.place.refuse(
@@ -121,7 +131,12 @@ class _Lp:
                 self.draft.add_cost(word.text, value)
 
     def _row(self) -> None:
-        words, self._words = self._words, []
+        lines, self._lines, self._related = self._lines, [], False
+        plain = plain_row(" ".join(line for line, _ in lines))
+        if plain is not None:
+            self.draft.add_row(*plain)
+            return
+        words = [word for line, number in lines for word in words_of(line, number)]
         label = words[0].text if words[0].kind == "label" else None
         parts, relations = split(words[label is not None :], self.place)
         row: dict[str, float] = {}
@@ -141,7 +156,7 @@ class _Lp:
         side = amount(parts[1])
         if side is None:
             raise self._no_side(parts[1], relations[0])
-        self.draft.add_row(label, row, RELATIONS[relations[0].text], side)
+        self.draft.add_row(label, list(row), list(row.values()), RELATIONS[relations[0].text], side)
 
     def _no_side(self, words: list[Word], relation: Word) -> InputError:
         name = next((word for word in words if word.kind in ("name", "label")), None)
@@ -197,8 +212,3 @@ class _Lp:
                 f"column '{name[:40]}' stands in no objective or row, only behind them; is it, or a section, misspelt?"
             )
         return name
-
-
-def _complete(words: list[Word]) -> bool:
-    """Whether a row ends with this line."""
-    return any(word.kind == "relation" for word in words) and words[-1].kind not in ("relation", "sign")

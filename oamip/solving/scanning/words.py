@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from oamip.solving.scanning.place import Place
 
-__all__ = ["RELATIONS", "Word", "amount", "split", "terms", "words_of"]
+__all__ = ["RELATIONS", "Word", "amount", "infinite", "split", "terms", "words_of"]
 
 RELATIONS = {"<": "<", "<=": "<", "=<": "<", ">": ">", ">=": ">", "=>": ">", "=": "="}
 INFINITE = 1e20  # to every reader
@@ -123,5 +123,9 @@ def amount(words: Sequence[Word]) -> float | None:
         value = math.inf
     else:
         return None
-    value = -value if sum(word.text == "-" for word in signs) % 2 else value
+    return infinite(-value if sum(word.text == "-" for word in signs) % 2 else value)
+
+
+def infinite(value: float) -> float:
+    """The value, infinite from 1e20 on."""
     return math.copysign(math.inf, value) if abs(value) >= INFINITE else value

@@ -7,8 +7,9 @@ import itertools
 import numpy as np
 
 from oamip.program import LogSumExp, Perspective, Program, Rows, SumSquares, concatenate
+from oamip.testing import instances
 from oamip.testing.case import Subject
-from oamip.testing.exact import enumerate_points
+from oamip.testing.exact import enumerate_points, enumerate_sets
 from oamip.testing.expect import ended, proven, that
 from oamip.testing.suite.register import case
 
@@ -54,6 +55,18 @@ def sos1(subject: Subject) -> None:
     optimum = enumerate_points(program.compile())
     assert optimum is not None
     proven(subject.solve(program), optimum)
+
+
+@case()
+def small_sets(subject: Subject) -> None:
+    """Forty programs of a few signed columns in overlapping sets, whose optima are enumerated."""
+    for seed in range(40):
+        program = instances.small_sets(seed)
+        best = enumerate_sets(program.compile())
+        if best is None:
+            ended(subject.solve(program), "infeasible", "none")
+        else:
+            proven(subject.solve(program), best)
 
 
 @case()

@@ -10,10 +10,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+from numpy.typing import NDArray
 
 from oamip.errors import InputError, SolveError
 from oamip.options import Options
 from oamip.program import Span, StandardForm
+from oamip.program.intervals import interval_product
 from oamip.program.mps import write_mps
 from oamip.solution import Reason
 from oamip.solving.drivers.cbc.answer import Point, read_point, read_status
@@ -25,6 +27,7 @@ from oamip.solving.watch import Watch
 
 __all__ = ["Called", "call"]
 
+HUGE = 1e8  # a side so much larger than the other leaves fewer digits of it than our check asks for
 BACKSTOP = 1.0  # seconds beyond the time limit at which CBC is asked to stop; it looks at its clock now and then only
 
 
@@ -97,14 +100,31 @@ def _watched(process: Process, watch: Watch[int], listener: _Listener, time_limi
 def _plain(form: StandardForm, sign: float) -> StandardForm:
     """As a minimisation, since CBC skips the section that would say otherwise, with names that need no cleaning."""
     rows, columns = form.shape
+    lower, upper = _sides(form)
     return replace(
         form,
+        row_lower=lower,
+        row_upper=upper,
         sense="min",
         cost=sign * form.cost,
         constant=sign * form.constant,
         columns=(Span("c", 0, (columns,)),),
         rows=(Span("r", 0, (rows,)),),
     )
+
+
+def _sides(form: StandardForm) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The sides of the rows. CBC makes ``upper − (upper − lower)`` of a range, where a huge side takes the other along:
+    such a side goes if the bounds of the columns keep the row from it anyway.
+    """
+    lower, upper = form.row_lower.copy(), form.row_upper.copy()
+    small, large = np.minimum(np.abs(lower), np.abs(upper)), np.maximum(np.abs(lower), np.abs(upper))
+    lost = np.flatnonzero(np.isfinite(large) & (large > HUGE * np.maximum(small, 1.0)))
+    if lost.size:
+        least, most = interval_product(form.A[lost], form.column_lower, form.column_upper)
+        lower[lost] = np.where((np.abs(lower[lost]) == large[lost]) & (least >= lower[lost]), -np.inf, lower[lost])
+        upper[lost] = np.where((np.abs(upper[lost]) == large[lost]) & (most <= upper[lost]), np.inf, upper[lost])
+    return lower, upper
 
 
 class _Listener:

@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from oamip.errors import SolveError
+from oamip.solving.drivers.cbc.orphans import ended_with_us
 
 __all__ = ["Process"]
 
@@ -55,9 +56,10 @@ class Process:
         finally:
             os.close(writing)
         try:
-            for line in _lines(reading):
-                heard(line)
-            return self._child.wait()
+            with ended_with_us(self._child.pid):
+                for line in _lines(reading):
+                    heard(line)
+                return self._child.wait()
         except BaseException:
             self._signal(signal.SIGKILL)
             self._child.wait()

@@ -17,6 +17,8 @@ from oamip.solving.drivers.cbc.call import Called, call
 from oamip.solving.drivers.cbc.command import raised
 from oamip.solving.drivers.cbc.log import final_bound, nodes, start_was_taken
 from oamip.solving.outcome import Outcome, no_bound
+from oamip.solving.session import Session
+from oamip.solving.undecided import told_apart
 
 __all__ = ["run"]
 
@@ -39,18 +41,10 @@ def run(form: StandardForm, options: Options) -> Outcome:
         return Outcome("infeasible", None, no_bound(form))
     told = _called(form, options)
     reason = _reason(told)
-    log = told.log
-    undecided = reason in ("infeasible", "unbounded") and _ambiguous(told)
-    if undecided:
-        left = max(0.0, options.time_limit - (time.perf_counter() - began))
-        quiet = options.with_(time_limit=left, progress=None, stop_at_objective=None, stop_at_bound=None, start=None)
-        again = _called(replace(form, cost=np.zeros_like(form.cost), constant=0.0), quiet)
-        reason, log = _reason(again), log + again.log
-        reason = "unbounded" if reason == "optimal" else reason
-        told = replace(again, point=None)
-    outcome = _outcome(form, told, reason, options)
-    bound = no_bound(form) if undecided else outcome.bound  # that of the second solve is one of another objective
-    return replace(outcome, bound=bound, seconds=time.perf_counter() - began, nodes=nodes(log), log=log)
+    outcome = replace(_outcome(form, told, reason, options), nodes=nodes(told.log), log=told.log)
+    if reason in ("infeasible", "unbounded") and _ambiguous(told):
+        outcome = told_apart(Session(form, options, run), outcome, options, began)
+    return replace(outcome, seconds=time.perf_counter() - began)
 
 
 def _called(form: StandardForm, options: Options) -> Called:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from oamip.program import StandardForm
 from oamip.program.form import CompiledEpigraph
 
-__all__ = ["Cone", "Lifted", "lift", "split_members"]
+__all__ = ["Cone", "Lifted", "lift"]
 
 Vector: TypeAlias = NDArray[np.float64]
 Indices: TypeAlias = NDArray[np.intp]
@@ -74,13 +74,6 @@ def lift(form: StandardForm) -> Lifted:
     )
 
 
-def split_members(form: StandardForm) -> Indices:
-    """Members of SOS1 sets that may be negative."""
-    members = np.unique(np.concatenate([np.zeros(0, dtype=np.intp), *(sets.members.ravel() for sets in form.sos1)]))
-    negative: Indices = members[form.column_lower[members] < 0.0]
-    return negative
-
-
 class _OwnColumns:
     """Columns that we add, each defined by a row."""
 
@@ -127,7 +120,7 @@ def _cones(epigraph: CompiledEpigraph, own: _OwnColumns) -> list[Cone]:
 
 
 def _sets(form: StandardForm, own: _OwnColumns) -> list[list[int]]:
-    split = split_members(form)
+    split = form.signed_members()
     parts = {j: [j] for sets in form.sos1 for j in sets.members.ravel().tolist()}
     if split.size:
         one = sp.eye_array(split.size)

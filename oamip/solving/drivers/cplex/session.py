@@ -16,10 +16,9 @@ from cplex.exceptions import CplexError, CplexSolverError
 from numpy.typing import NDArray
 
 from oamip.errors import SolveError
-from oamip.options import Options, Progress
+from oamip.options import Options
 from oamip.program import StandardForm
 from oamip.solution import Reason
-from oamip.solving.drivers.cplex.lifting import split_members
 from oamip.solving.drivers.cplex.model import add_rows, bounds, build, set_types
 from oamip.solving.drivers.cplex.reasons import Ended, meaning
 from oamip.solving.drivers.cplex.refusals import by_licence, refusal
@@ -27,12 +26,16 @@ from oamip.solving.drivers.cplex.running import HUGE, Messages, run_watched
 from oamip.solving.drivers.cplex.settings import apply
 from oamip.solving.outcome import Outcome, no_bound
 from oamip.solving.session import Session
+from oamip.solving.undecided import told_apart
 from oamip.solving.watch import KEPT, Watch
 
 __all__ = ["CplexSession"]
 
 Vector: TypeAlias = NDArray[np.float64]
 Indices: TypeAlias = NDArray[np.intp]
+
+
+EXHAUSTED = 101  # no node is left; where presolve emptied the tree, CPLEX keeps the bound from before
 
 
 class CplexSession(Session):
@@ -62,7 +65,7 @@ class CplexSession(Session):
         """Pass the form as it stands, in place of what was there."""
         form = self._form
         with _demand("model of {} rows and {} columns".format(*form.shape)):
-            self._rows, self._split = build(self._cplex, form), split_members(form)
+            self._rows, self._split = build(self._cplex, form), form.signed_members()
             add_rows(self._cplex, *self._added.joined())
 
     @property
@@ -88,7 +91,7 @@ class CplexSession(Session):
             self._cplex.variables.set_lower_bounds(list(zip(which, bounds(low), strict=True)))
             self._cplex.variables.set_upper_bounds(list(zip(which, bounds(high), strict=True)))
         super().set_bounds(columns, lower, upper)
-        if not np.isin(split_members(self._form), self._split).all():
+        if not np.isin(self._form.signed_members(), self._split).all():
             self._pass_model()
 
     def set_integer(self, integer: NDArray[np.bool_]) -> None:  # noqa: D102
@@ -124,7 +127,10 @@ class CplexSession(Session):
             outcome = self._solved(options, watch, began)
         except CplexSolverError as error:
             outcome = refusal(self.form, error)
-        return replace(outcome, seconds=time.perf_counter() - began, log="".join(watch.log))
+        outcome = replace(outcome, log="".join(watch.log))
+        if outcome.reason == "unbounded":
+            outcome = told_apart(self, outcome, options, began)
+        return replace(outcome, seconds=time.perf_counter() - began)
 
     def _watch(self, options: Options) -> Watch[None]:
         self._aborter.clear()
@@ -143,8 +149,6 @@ class CplexSession(Session):
         claim, ended = self._read(watch, tree=tree), meaning(status)
         if ended == "error":
             warnings.append(f"CPLEX ended with '{self._cplex.solution.get_status_string()}' ({status})")
-        if ended == "infeasible or unbounded":
-            claim = replace(claim, reason=self._unbounded_or_infeasible(options, watch, began), x=None)
         if options.start is not None and any("No solution found from" in text for text in watch.log):
             warnings.append("option start: CPLEX could make no point of it")
         return replace(claim, warnings=tuple(warnings))
@@ -187,12 +191,16 @@ class CplexSession(Session):
         """The claim of the last run."""
         solution, width = self._cplex.solution, self._form.shape[1]
         ended: Ended = meaning(solution.get_status())
-        reason: Reason = "error" if ended == "infeasible or unbounded" else ended
+        reason: Reason = "unbounded" if ended == "infeasible or unbounded" else ended  # `solve` tells the two apart
         if watch.stopped and reason == "interrupted":
             reason = watch.stopped
         holds = bool(solution.is_primal_feasible()) and reason != "infeasible"
         linear = reason == "optimal" and not tree
-        bound = solution.MIP.get_best_objective() if tree else solution.get_objective_value() if linear else math.inf
+        bound = math.inf
+        if linear or solution.get_status() == EXHAUSTED:
+            bound = solution.get_objective_value()
+        elif tree:
+            bound = solution.MIP.get_best_objective()
         return Outcome(
             reason=reason,
             x=np.array(solution.get_values(0, width - 1)) if holds else None,
@@ -211,27 +219,6 @@ class CplexSession(Session):
 
     def _duals(self) -> Vector:
         return np.array(self._cplex.solution.get_dual_values())
-
-    def _unbounded_or_infeasible(self, options: Options, watch: Watch[None], began: float) -> Reason:
-        """Tell the two apart by a second solve without an objective: whatever has a feasible point is unbounded."""
-        progress = options.progress
-
-        def without_values(seen: Progress) -> bool | None:
-            assert progress is not None
-            return progress(replace(seen, objective=math.nan, bound=math.nan))
-
-        plain = options.with_(
-            stop_at_objective=None, stop_at_bound=None, progress=without_values if progress is not None else None
-        )
-        second = self._watch(plain)
-        self._pass_cost(np.zeros_like(self._form.cost), 0.0)
-        try:
-            self._optimise(plain, second, began)
-            reason = self._read(second, tree=self._tree).reason
-        finally:
-            self._pass_cost(self._form.cost, self._form.constant)
-            watch.log += second.log
-        return "unbounded" if reason == "optimal" else reason
 
 
 @contextlib.contextmanager

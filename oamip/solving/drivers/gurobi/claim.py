@@ -45,7 +45,12 @@ _NOTHING: frozenset[Reason] = frozenset({"infeasible", "unbounded"})  # the "poi
 
 def undecided(model: gp.Model) -> bool:
     """True after a run that found a ray, or less, and left open whether there is a feasible point."""
-    return model.Status in (Status.UNBOUNDED, Status.INF_OR_UNBD)
+    return model.Status in (Status.UNBOUNDED, Status.INF_OR_UNBD) or _endless(model)
+
+
+def _endless(model: gp.Model) -> bool:
+    """True after a run that calls an infinite value optimal, as happens where indicators stand on unbounded columns."""
+    return model.Status == Status.OPTIMAL and bool(model.IsMIP) and abs(model.ObjBound) >= GRB.INFINITY
 
 
 def stalled(model: gp.Model) -> bool:
@@ -57,6 +62,8 @@ def read(model: gp.Model, columns: gp.MVar, rows: ModelRows, form: StandardForm,
     """The claim of the last run."""
     mixed, status = bool(model.IsMIP), model.Status
     reason = watch.stopped if status == Status.INTERRUPTED and watch.stopped else _REASONS.get(status, "error")
+    if _endless(model):
+        reason = "unbounded"
     # Stopped early, a continuous run holds an iterate that need not be feasible, and a value that bounds nothing.
     holds = model.SolCount > 0 and reason not in _NOTHING and (mixed or status in _FINISHED)
     finished = status == Status.OPTIMAL and not mixed

@@ -19,8 +19,9 @@ Vector: TypeAlias = NDArray[np.float64]
 class ModelRows:
     """Rows ``lower ≤ R x ≤ upper``, in the order in which they were added.
 
-    Gurobi has one side per row. A row with two gets a slack column, ``R x + s = upper`` with ``0 ≤ s ≤ upper − lower``:
-    it stays one row, whose dual value is that of the row of the form.
+    Gurobi has one side per row. A row with two gets a slack column: ``R x + s = upper`` with ``0 ≤ s ≤ upper − lower``,
+    or ``R x − s = lower`` where the lower side is nearer to zero, so that a huge other side rounds none of it away. It
+    stays one row, whose dual value is that of the row of the form.
     """
 
     def __init__(self, model: gp.Model, columns: gp.MVar) -> None:
@@ -36,15 +37,17 @@ class ModelRows:
         ranged = np.flatnonzero(np.isfinite(lower) & np.isfinite(upper) & ~equal)
         slacks = self._model.addMVar(ranged.size, ub=upper[ranged] - lower[ranged])  # crossed sides: no slack fits
         below = np.isneginf(lower)
+        from_below = (np.abs(lower) < np.abs(upper)) & ~below
+        direction = np.where(from_below[ranged], -1.0, 1.0)
         two_sided = equal.copy()
         two_sided[ranged] = True
         sense = np.where(two_sided, GRB.EQUAL, np.where(below, GRB.LESS_EQUAL, GRB.GREATER_EQUAL))
-        S = sp.csr_array((np.ones(ranged.size), (ranged, np.arange(ranged.size))), shape=(lower.size, ranged.size))
+        S = sp.csr_array((direction, (ranged, np.arange(ranged.size))), shape=(lower.size, ranged.size))
         rows = self._model.addMConstr(
             sp.hstack([R, S], format="csr"),
             gp.concatenate((self._columns, slacks)),
             sense,
-            np.where(two_sided | below, upper, lower),
+            np.where(below | (two_sided & ~from_below), upper, lower),
         )
         self._rows += rows.tolist()
         own: list[gp.Var | None] = [None] * int(lower.size)

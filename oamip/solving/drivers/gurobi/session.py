@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, TextIO, TypeAlias
@@ -16,9 +15,8 @@ from gurobipy import GRB
 from numpy.typing import NDArray
 
 from oamip.errors import SolveError
-from oamip.options import Options, Progress
+from oamip.options import Options
 from oamip.program import StandardForm
-from oamip.solution import Reason
 from oamip.solving.drivers.gurobi.atoms import add_atoms
 from oamip.solving.drivers.gurobi.callbacks import run_watched
 from oamip.solving.drivers.gurobi.claim import failed, read, stalled, undecided
@@ -26,6 +24,7 @@ from oamip.solving.drivers.gurobi.rows import ModelRows
 from oamip.solving.drivers.gurobi.settings import apply
 from oamip.solving.outcome import Outcome
 from oamip.solving.session import Session
+from oamip.solving.undecided import told_apart
 from oamip.solving.watch import Watch
 
 __all__ = ["GurobiSession"]
@@ -140,7 +139,7 @@ class GurobiSession(Session):
         outcome = self._claim(options)
         left = options.with_(time_limit=max(0.0, options.time_limit - (time.perf_counter() - began)))
         if outcome.reason == "unbounded" and undecided(self._model):
-            outcome = replace(outcome, reason=self._unbounded_or_infeasible(left))
+            outcome = told_apart(self, outcome, options, began)
         elif outcome.reason == "gap_limit" and stalled(self._model):
             outcome = self._less_exactly(left, outcome)
         seconds = time.perf_counter() - began
@@ -165,18 +164,6 @@ class GurobiSession(Session):
             outcome = failed(error, model, self._form)
         return replace(outcome, log="".join(watch.log))
 
-    def _unbounded_or_infeasible(self, options: Options) -> Reason:
-        """Tell the two apart by a second solve without an objective: whatever has a feasible point is unbounded."""
-        tell = None if options.progress is None else _without_values(options.progress)
-        options = options.with_(stop_at_objective=None, stop_at_bound=None, progress=tell)
-        self._pass_cost(np.zeros_like(self._form.cost), 0.0)
-        try:
-            apply(self._model, options, self._touched)
-            outcome = self._claim(options)
-        finally:
-            self._pass_cost(self._form.cost, self._form.constant)
-        return outcome.reason if outcome.x is None else "unbounded"
-
     def _less_exactly(self, options: Options, first: Outcome) -> Outcome:
         """Solve a quadratic program again, as exactly as Gurobi does by itself: the barrier method got no further."""
         default = self._model.getParamInfo("BarQCPConvTol")[-1]
@@ -188,7 +175,3 @@ class GurobiSession(Session):
 
 def _kinds(integer: NDArray[np.bool_]) -> NDArray[np.str_]:
     return np.where(integer, GRB.INTEGER, GRB.CONTINUOUS)
-
-
-def _without_values(tell: Callable[[Progress], bool | None]) -> Callable[[Progress], bool | None]:
-    return lambda told: tell(replace(told, objective=math.nan, bound=math.nan, x=None))

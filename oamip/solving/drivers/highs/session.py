@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import replace
 from typing import Any, TextIO, TypeAlias
 
 import highspy
@@ -15,10 +16,11 @@ from oamip.errors import SolveError
 from oamip.options import Options
 from oamip.program import StandardForm
 from oamip.solution import Reason
-from oamip.solving.drivers.highs.settings import apply
+from oamip.solving.drivers.highs.settings import LEAST_ENTRY, apply
 from oamip.solving.drivers.highs.watch import run_watched
 from oamip.solving.outcome import Outcome, no_bound
 from oamip.solving.session import Session
+from oamip.solving.undecided import told_apart
 from oamip.solving.watch import Watch
 
 __all__ = ["HighsSession"]
@@ -52,6 +54,7 @@ class HighsSession(Session):
         self._log_to: TextIO | None = None
         apply(self._highs, options, integer=True)  # a wrong raw option is told before the model is passed
         self._pass_model(form)
+        self._dropped = _dropped(form)
         if options.log_file is not None:
             self._log_to = options.log_file.open("w", encoding="utf-8")
 
@@ -131,7 +134,7 @@ class HighsSession(Session):
         options = self.options.with_(**{"start": self._start, **changes})
         form = self._form  # added rows change neither its columns nor its objective
         integer = bool(form.integer.any())
-        warnings = list(apply(self._highs, options, integer=integer))
+        warnings = [*self._dropped, *apply(self._highs, options, integer=integer)]
         warnings += self._give_start(options.start, integer=integer)
         watch: Watch[Any] = Watch(options, minimise=form.sense == "min", log_to=self._log_to)
         status = run_watched(self._highs, watch)
@@ -140,12 +143,13 @@ class HighsSession(Session):
             self.restart()
             status = run_watched(self._highs, watch)
         claim, ended = self._read(watch, integer=integer), self._highs.getModelStatus()
-        if ended == Status.kUnboundedOrInfeasible or (ended == Status.kUnbounded and integer):
-            claim["reason"] = self._unbounded_or_infeasible(options, began, integer=integer)
-        elif status == highspy.HighsStatus.kError or claim["reason"] == "error":
+        undecided = ended == Status.kUnboundedOrInfeasible or (ended == Status.kUnbounded and integer)
+        if not undecided and (status == highspy.HighsStatus.kError or claim["reason"] == "error"):
             warnings.append(f"HiGHS ended with '{self._highs.modelStatusToString(ended)}': {_last_line(watch.log)}")
-        seconds = time.perf_counter() - began
-        return Outcome(**claim, seconds=seconds, warnings=tuple(warnings), log="".join(watch.log))
+        outcome = Outcome(**claim, warnings=tuple(warnings), log="".join(watch.log))
+        if undecided:
+            outcome = told_apart(self, outcome, options, began)
+        return replace(outcome, seconds=time.perf_counter() - began)
 
     def _give_start(self, start: Vector | None, *, integer: bool) -> list[str]:
         if start is None:
@@ -175,23 +179,18 @@ class HighsSession(Session):
             "duals": np.array(solution.row_dual) if finished else None,
         }
 
-    def _unbounded_or_infeasible(self, options: Options, began: float, *, integer: bool) -> Reason:
-        """Tell the two apart by a second solve without an objective: whatever has a feasible point is unbounded."""
-        self._pass_cost(np.zeros_like(self._form.cost), 0.0)
-        try:
-            left = options.with_(
-                time_limit=max(0.0, options.time_limit - (time.perf_counter() - began)),
-                stop_at_objective=None,  # they are about the objective that is taken out here
-                stop_at_bound=None,
-                progress=None,
-            )
-            apply(self._highs, left, integer=integer)
-            watch: Watch[Any] = Watch(left, minimise=True, log_to=self._log_to)
-            run_watched(self._highs, watch)
-            reason: Reason = self._read(watch, integer=integer)["reason"]
-        finally:
-            self._pass_cost(self._form.cost, self._form.constant)
-        return "unbounded" if reason == "optimal" else reason
+
+def _dropped(form: StandardForm) -> tuple[str, ...]:
+    """A warning about coefficients that HiGHS leaves out."""
+    sizes = np.abs(form.A.data)
+    tiny = np.flatnonzero((sizes < LEAST_ENTRY) & (sizes > 0))
+    if not tiny.size:
+        return ()
+    k = int(tiny[0])
+    row = form.row_name(int(np.searchsorted(form.A.indptr, k, side="right")) - 1)
+    column, value = form.column_name(int(form.A.indices[k])), form.A.data[k]
+    text = f"HiGHS takes coefficients below {LEAST_ENTRY:g} for 0, here {tiny.size}; the first is {value:g}"
+    return (f"{text}, of {column} in {row}: scale that row",)
 
 
 def _last_line(log: list[str]) -> str:

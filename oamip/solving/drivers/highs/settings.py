@@ -10,10 +10,11 @@ import highspy
 from oamip.errors import InputError
 from oamip.options import Options
 
-__all__ = ["apply"]
+__all__ = ["LEAST_ENTRY", "apply"]
 
 SMALLEST = 1e-10  # HiGHS takes no smaller tolerance
 LARGEST = 2**31 - 1
+LEAST_ENTRY = 1e-12  # HiGHS drops smaller coefficients without a word, and by default all up to 1e-9; no less is taken
 
 
 def apply(highs: Any, options: Options, *, integer: bool) -> tuple[str, ...]:
@@ -46,6 +47,7 @@ def _settings(highs: Any, options: Options, *, integer: bool) -> dict[str, Any]:
         "mip_abs_gap": options.gap_absolute,
         "primal_feasibility_tolerance": feasibility,
         "dual_feasibility_tolerance": feasibility,
+        "small_matrix_value": LEAST_ENTRY,
         "mip_feasibility_tolerance": max(options.integrality, SMALLEST),
         "threads": options.threads,
         "random_seed": options.seed,

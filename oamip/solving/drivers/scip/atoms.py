@@ -5,6 +5,9 @@ Every argument of an epigraph is a variable of its own, tied by a linear row, so
     log Σ_c exp(u_c) ≤ t     Σ_c exp(v_c) ≤ 1       v = u − t ≤ 0
     Σ_c u_c² ≤ t             Σ_c v_c² ≤ s           v = u, s = t
     ‖w‖² / y ≤ t             Σ_c v_c² ≤ s·z         v = w, s = t ≥ 0, z = y ≥ 0
+
+A member of a SOS1 set that may be negative is split into ``x = p − q``, ``p, q ≥ 0``, and both parts stand in the set:
+SCIP 10 calls wrong points of about one in two hundred random programs with signed members optimal.
 """
 
 from __future__ import annotations
@@ -52,8 +55,9 @@ def embed(model: ScipModel, form: StandardForm) -> list[Auxiliary]:
         found += _EPIGRAPHS[epigraph.function.name](model, epigraph)
     for indicator in form.indicators:
         found += _switch(model, indicator)
+    parts = _signed_parts(model, form, found)
     for sos1 in form.sos1:
-        _choose(model, sos1)
+        _choose(model, sos1, parts)
     return found
 
 
@@ -142,6 +146,25 @@ def _one_side(
     return [Auxiliary(slacks, R[needed], -side[needed], floor=0.0)]
 
 
-def _choose(model: ScipModel, sos1: CompiledSOS1) -> None:
+def _signed_parts(model: ScipModel, form: StandardForm, found: list[Auxiliary]) -> dict[int, tuple[Any, Any]]:
+    """For each member of a set that may be negative, its positive and its negative part, which are told as found."""
+    signed = form.signed_members()
+    if not signed.size:
+        return {}
+    picks = sp.csr_array((np.ones(signed.size), signed, np.arange(signed.size + 1)), shape=(signed.size, form.shape[1]))
+    parts = [
+        Auxiliary([model.scip.addVar(lb=0.0, ub=None) for _ in signed], sign * picks, np.zeros(signed.size), 0.0)
+        for sign in (1.0, -1.0)
+    ]
+    found += parts
+    pairs = {}
+    for j, p, q in zip(signed.tolist(), parts[0].variables, parts[1].variables, strict=True):
+        model.add_row(model.columns[j] - p + q, 0.0, 0.0)
+        pairs[j] = p, q
+    return pairs
+
+
+def _choose(model: ScipModel, sos1: CompiledSOS1, parts: dict[int, tuple[Any, Any]]) -> None:
     for members in sos1.members.tolist():
-        model.scip.addConsSOS1([model.columns[j] for j in members])
+        entries = [entry for j in members for entry in parts.get(j, (model.columns[j],))]
+        model.scip.addConsSOS1(entries)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -14,7 +12,7 @@ from numpy.typing import NDArray
 from pyscipopt import Model
 
 from oamip.errors import SolveError
-from oamip.options import Options, Progress
+from oamip.options import Options
 from oamip.program import StandardForm
 from oamip.solution import Reason
 from oamip.solving.drivers.scip.atoms import Auxiliary, embed
@@ -25,6 +23,7 @@ from oamip.solving.drivers.scip.start import give_start
 from oamip.solving.drivers.scip.watch import Listener
 from oamip.solving.outcome import Outcome, no_bound
 from oamip.solving.session import Session
+from oamip.solving.undecided import told_apart
 from oamip.solving.watch import Watch
 
 __all__ = ["ScipSession"]
@@ -110,6 +109,8 @@ class ScipSession(Session):
         deadline = began + options.time_limit
         if Domains.of(self._form).empty:
             return Outcome("infeasible", None, no_bound(self._form), seconds=time.perf_counter() - began)
+        if self._model is not None and not np.isin(self._form.signed_members(), self._split).all():
+            self.restart()
         hot = self._ready()
         hot.linear.match(self._form)
         warnings = [*apply(hot.scip, options, linear=self._linear, time_limit=deadline - time.perf_counter())]
@@ -120,14 +121,14 @@ class ScipSession(Session):
             warnings += refused
         watch = self._watch(hot, options)
         claim, error = self._ended(hot, watch, options)
-        if claim["reason"] == "unbounded":
-            claim["reason"] = self._unbounded_or_infeasible(hot, options, deadline, watch.log)
-        elif claim["reason"] == "error":
+        if claim["reason"] == "error":
             warnings.append(f"SCIP ended with '{error}'")
         if partial:
             self.restart()
-        seconds = time.perf_counter() - began
-        return Outcome(**claim, seconds=seconds, warnings=tuple(warnings), log="".join(watch.log))
+        outcome = Outcome(**claim, warnings=tuple(warnings), log="".join(watch.log))
+        if outcome.reason == "unbounded":
+            outcome = told_apart(self, outcome, options, began)
+        return replace(outcome, seconds=time.perf_counter() - began)
 
     @property
     def _linear(self) -> bool:
@@ -138,7 +139,7 @@ class ScipSession(Session):
             scip = Model()
             scip.hideOutput()  # its log file still hears everything
             linear = ScipModel(scip, self._form)
-            auxiliaries = embed(linear, self._form)
+            auxiliaries, self._split = embed(linear, self._form), self._form.signed_members()
             linear.add_rows(*self._added.joined())
             listener = Listener(scip, linear.columns, curved=bool(self._form.epigraphs))
             self._model = _Hot(scip, linear, auxiliaries, listener)
@@ -183,20 +184,3 @@ class ScipSession(Session):
         sign = 1.0 if self._form.sense == "min" else -1.0  # SCIP itself minimises
         y = np.array([sign * hot.scip.getDualsolLinear(row) for row in hot.linear.rows])
         return proven_duals(self.form, y, x)
-
-    def _unbounded_or_infeasible(self, hot: _Hot, options: Options, deadline: float, log: list[str]) -> Reason:
-        """Tell the two apart by a second solve without an objective: whatever has a feasible point is unbounded."""
-        hot.linear.set_objective(np.zeros_like(self._form.cost), 0.0)
-        quiet = options.with_(stop_at_objective=None, stop_at_bound=None, progress=_without_values(options.progress))
-        apply(hot.scip, quiet, linear=self._linear, time_limit=deadline - time.perf_counter())
-        watch = self._watch(hot, quiet)
-        claim, _ = self._ended(hot, watch, options)
-        log += watch.log
-        reason: Reason = claim["reason"]
-        return "unbounded" if claim["x"] is not None else reason
-
-
-def _without_values(tell: Callable[[Progress], bool | None] | None) -> Callable[[Progress], bool | None] | None:
-    if tell is None:
-        return None
-    return lambda told: tell(replace(told, objective=math.nan, bound=math.nan, x=None))
