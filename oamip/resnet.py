@@ -45,4 +45,5 @@ class ResNet20(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(n, 3, 32, 32) to ten scores."""
         y = self.layer3(self.layer2(self.layer1(functional.relu(self.bn1(self.conv1(x))))))
-        return self.linear(y.mean((2, 3)))
+        scores: Tensor = self.linear(y.mean((2, 3)))
+        return scores

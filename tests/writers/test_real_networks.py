@@ -19,7 +19,6 @@ from oamip.data.sources import _idx_array
 from oamip.learning import accuracy
 from oamip.network import Network
 from oamip.readers import read
-from oamip.resnet import ResNet20
 from oamip.weights import load_weights
 from oamip.writers import to_onnx, to_torch
 
