@@ -58,6 +58,10 @@ class Cut:
         axis %= len(self.shape)
         return self.kept if axis == self.axis else np.arange(self.shape[axis])
 
+    def matches(self, other: Cut) -> bool:
+        """Whether the other array, which may have other sizes along the other axes, is cut in the same way."""
+        return self.axis == other.axis and np.array_equal(self.kept, other.kept)
+
     def take(self, array: NDArray[_Number]) -> NDArray[_Number]:
         """What stays of an array whose last axes are those of the whole one."""
         return array if self.axis is None else array.take(self.kept, axis=self.axis - len(self.shape))

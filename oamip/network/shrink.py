@@ -3,7 +3,8 @@
     small = shrink(groups, keep)
 
 A unit that is removed is zero at every node that carries it (`Groups.mask`), so its entries can be cut out of every
-node and its columns and rows out of every map: what read it read zeros. Nodes keep their names, modules and layers.
+node and its columns and rows out of every map: what read it read zeros. Nodes keep their names, modules and layers;
+where a map loses more than what it reads, a selection of its own is put between.
 Nothing is believed: each node of the small network is compared with the entries that stay of the masked one on random
 inputs, and parameters and multiply-adds with what `oamip.network.cost` promised.
 """
@@ -21,6 +22,8 @@ from oamip.errors import InputError, MismatchError
 from oamip.network.cost import cost_of
 from oamip.network.cuts import Cut, cut_map, cut_of
 from oamip.network.groups import Groups, without_units
+from oamip.network.labels import carries
+from oamip.network.maps import LinearMap, Selection, Sum
 from oamip.network.network import Network
 from oamip.network.nodes import Affine, Max, Node
 
@@ -55,12 +58,13 @@ def shrink(groups: Groups, keep: NDArray[np.bool_]) -> Network:
     cuts = {name: cut_of(name, network[name].shape, groups.labels[name], keep) for name in network.order}
     small = Network()
     for name in network.order:
-        cut, before = cuts[name], {source: cuts[source] for source in network.graph.predecessors(name)}
+        before = {source: cuts[source] for source in network.graph.predecessors(name)}
         edges = [
-            (source, None if map_ is None else cut_map(map_, before[source], cut))
+            (source, None) if part is None else _cut_edge(small, source, part, before[source], cuts[name])
             for source, map_ in network.edges(name)
+            for part in (map_.parts if isinstance(map_, Sum) else (map_,))
         ]
-        small.add(_cut_node(network[name], cut, before), *edges)
+        small.add(_cut_node(network[name], cuts[name], before), *edges)
     small.inputs, small.outputs, small.extra_parameters = network.inputs, network.outputs, network.extra_parameters
     _prove_equal(small, groups, keep, cuts)
     _prove_counts(small, groups, keep)
@@ -75,6 +79,23 @@ def _checked(groups: Groups, keep: NDArray[np.bool_]) -> NDArray[np.bool_]:
         if not keep[group.slice].any():
             raise InputError(f"every unit of group '{group.name}' would go; at least one must stay")
     return keep
+
+
+def _cut_edge(small: Network, source: str, map_: LinearMap, cut: Cut, after: Cut) -> tuple[str, LinearMap | None]:
+    """A map between cut arrays, with the node that it reads.
+
+    Where channels of zeros (padding) are added to those of a unit that goes, what reads them loses more than they do. A
+    selection takes that in its index; before a map that cannot, a node of its own picks what is left.
+    """
+    if isinstance(map_, Selection) or not carries(map_) or after.axis is None or after.matches(cut):
+        return source, cut_map(map_, cut, after)
+    needed = Cut(cut.shape, after.axis, after.kept)
+    numbers = needed.take(cut.moved.reshape(cut.shape))
+    name = f"{source}_left"
+    while name in small.graph:
+        name += "_"
+    picked = Affine(name, needed.left, small[source].module, np.zeros(needed.left))
+    return small.add(picked, (source, Selection(numbers, cut.left))), cut_map(map_, needed, after)
 
 
 def _cut_node(node: Node, cut: Cut, before: Mapping[str, Cut]) -> Node:

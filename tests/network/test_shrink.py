@@ -24,6 +24,7 @@ from oamip.network import (
     Scale,
     Selection,
     Sum,
+    average_pool,
     cost_of,
     cuts,
     find_groups,
@@ -168,6 +169,59 @@ def test_padding_inside_a_channel_goes_with_it(rng):
     small = shrink(groups, keep)
     assert (small["pad"].shape, small["max"].shape) == ((2, 4), (2,))
     agree(small, groups, keep)
+
+
+def test_channels_over_zeros_that_others_still_read_can_go(rng):
+    """a − pad(b) + pool(pad(b)): what reads the padding loses channels that the padding itself keeps for a third."""
+    net = Network()
+    x = net.add(Input("x", (2, 3), "x"))
+    for name, channels in (("a", 4), ("b", 2)):
+        conv = Convolution(rng.normal(size=(channels, 2, 1)), (2, 3), (1,), ((0, 0),), (1,))
+        shape = (channels, 3)
+        net.add(
+            Affine(name, shape, name, rng.normal(size=(channels, 1)) + np.zeros(shape), Layer(name, "conv", True)),
+            (x, conv),
+        )
+    index = np.pad(np.arange(6).reshape(2, 3), ((1, 1), (0, 0)), constant_values=-1)
+    pad = net.add(Affine("pad", (4, 3), "pad", np.zeros((4, 3))), ("b", Selection(index, (2, 3))))
+    pool = average_pool((4, 3), [[(0, 2, 2), (1, 3, 2), (0, 3, 3)]], (3,))
+    mixed = (("a", Scale(np.array(0.5), (4, 3))), (pad, Scale(np.array(-1.0), (4, 3))), (pad, pool))
+    s = net.add(Affine("s", (4, 3), "s", np.zeros((4, 3))), *mixed)
+    for name, source in (("y", s), ("z", pad)):
+        last = Convolution(rng.normal(size=(2, 4, 1)), (4, 3), (1,), ((0, 0),), (1,))
+        net.add(Affine(name, (2, 3), name, np.zeros((2, 3)), Layer(name, "conv", False)), (source, last))
+    net.outputs = ("y", "z")
+    groups = find_groups(net)
+    assert sorted(len(unit) for group in groups.groups for unit in group.units) == [1, 1, 2, 2]
+    for _ in range(10):
+        keep = rng.random(groups.size) < 0.5
+        for group in groups.groups:
+            keep[group.start] = True
+        agree(shrink(groups, keep), groups, keep)
+    first = groups.labels["a"][0]
+    small = shrink(groups, np.arange(groups.size) != first)
+    assert (small["s"].shape, small["pad"].shape, small["pad_left"].shape) == ((3, 3), (4, 3), (3, 3))
+
+
+def test_a_difference_with_padded_channels_loses_units(rng, random_keep):
+    class Difference(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b, self.head = nn.Conv2d(1, 6, 3), nn.Conv2d(1, 4, 3), nn.Linear(6 * 16, 2)
+
+        def forward(self, x):
+            wide = nn.functional.pad(self.b(x).relu(), (0, 0, 0, 0, 1, 1))
+            return self.head((self.a(x) - wide).relu().flatten(1) + wide.flatten(1))
+
+    network = read(Difference(), torch.zeros(1, 1, 6, 6)).simplify()
+    groups = find_groups(network)
+    picked = 0
+    for _ in range(5):
+        keep = random_keep(groups, rng)
+        small = shrink(groups, keep)
+        picked += any(name.endswith("_left") for name in small.order)
+        agree(small, groups, keep)
+    assert picked
 
 
 def test_factors_are_cut_where_they_follow_the_channels(rng):
