@@ -22,7 +22,6 @@ __all__ = ["Compiled", "compile_model"]
 Vector: TypeAlias = NDArray[np.float64]
 
 
-
 @dataclass(frozen=True)
 class Compiled:
     """A form, and the same problem in CVXPY over exactly its columns.
