@@ -20,6 +20,7 @@ from oamip import Options, Program
 from oamip.program import LogSumExp, StandardForm
 from oamip.solving import Driver, Outcome, Session, Support, driver_names, find_driver, solve_with_cuts
 from oamip.solving.registry import driver_version
+from oamip.solving.scale import Scale, unit_of
 
 
 def cross_entropy(samples: int, units: int, *, integer: bool, seed: int = 0) -> StandardForm:
@@ -75,6 +76,7 @@ def main() -> None:
     for integer in (False, True):
         units = given.units // 3 if integer else given.units
         form = cross_entropy(given.samples, units, integer=integer)
+        form = Scale(unit_of(form.cost)).form(form)  # as `oamip.solving.solve` hands it to the loop
         kind = f"{given.samples} samples, {units} {'binaries' if integer else 'columns'}"
         for solver in given.solvers.split(","):
             driver = find_driver(solver)

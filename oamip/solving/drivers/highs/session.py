@@ -182,13 +182,14 @@ class HighsSession(Session):
 
 def _dropped(form: StandardForm) -> tuple[str, ...]:
     """A warning about coefficients that HiGHS leaves out."""
-    sizes = np.abs(form.A.data)
-    tiny = np.flatnonzero((sizes < LEAST_ENTRY) & (sizes > 0))
+    data = form.A.data
+    tiny = np.flatnonzero((data < LEAST_ENTRY) & (data > -LEAST_ENTRY))
+    tiny = tiny[data[tiny] != 0]
     if not tiny.size:
         return ()
     k = int(tiny[0])
     row = form.row_name(int(np.searchsorted(form.A.indptr, k, side="right")) - 1)
-    column, value = form.column_name(int(form.A.indices[k])), form.A.data[k]
+    column, value = form.column_name(int(form.A.indices[k])), data[k]
     text = f"HiGHS takes coefficients below {LEAST_ENTRY:g} for 0, here {tiny.size}; the first is {value:g}"
     return (f"{text}, of {column} in {row}: scale that row",)
 
