@@ -160,7 +160,7 @@ def grid(args: argparse.Namespace) -> None:
     )
     print("| method | λ | α | parameters removed | of their own | MACs removed | removed | fine-tuned | CPU s |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |", flush=True)
-    common = {"finetune": args.finetune, "linear": True, "finetune_rate": 0.2 * plan.learning_rate}
+    common = {"finetune": args.finetune, "finetune_rate": 0.2 * plan.learning_rate}
     sizes = set()
     wanted = GRIDS[args.data]
     for penalty, lam, alpha in [
