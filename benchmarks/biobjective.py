@@ -45,7 +45,7 @@ def main() -> None:
     parser.add_argument("--solves", type=int, default=14)
     parser.add_argument("--search-epochs", type=int, default=10)
     parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--batch", type=int, default=148)
+    parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("runs/biobjective"))
     args = parser.parse_args()

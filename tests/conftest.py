@@ -435,7 +435,7 @@ BUDGETS = {  # seconds of tests in a folder, added up over two cores, told besid
     "bounds": 5,
     "conformance": 240,
     "encodings": 5,
-    "formulations": 40,
+    "formulations": 55,
     "gates": 5,
     "learning": 10,
     "network": 30,

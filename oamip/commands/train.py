@@ -69,7 +69,7 @@ class Penalty:
         apart: in a residual stream, a group for the filter of each layer, as published, not one for all of them.
         linear: whether neurons of linear layers are groups, or filters only.
         finetune: epochs of fine-tuning with the groups gone.
-        finetune_rate: its learning rate; by default the last one of the training.
+        finetune_rate: its learning rate; by default a tenth of the training's first one.
     """
 
     lam: float | None = None
@@ -80,7 +80,7 @@ class Penalty:
     apart: Flag = False
     linear: bool = True
     finetune: int = 5
-    finetune_rate: float | None = 0.01
+    finetune_rate: float | None = None
 
 
 def train(

@@ -4,5 +4,7 @@ Each is a `oamip.learning.Method`, so that the one loop (`oamip.learning.fit`) t
 early stop, checkpoints and resumption; what it leaves goes straight into `oamip.prune`.
 
 * `spr`: structured perspective regularisation (Cacciola, Frangioni, Li and Lodi, arXiv 2206.14056);
-* `biobjective`: cross-entropy against the L1 norm (Reiners, Klamroth and Stiglmayr, arXiv 2008.13590).
+* `biobjective`: cross-entropy against the L1 norm (Reiners, Klamroth and Stiglmayr, arXiv 2008.13590);
+* `by_method`: training by any method, its dead units cut off afterwards;
+* `compare`: training small, pruning afterwards, and both, in one table.
 """

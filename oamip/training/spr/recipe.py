@@ -18,6 +18,7 @@ from oamip.data import Data
 from oamip.errors import InputError
 from oamip.learning import Descent, History, Plan, Row, constant, fit
 from oamip.pruning.bench import Bench
+from oamip.pruning.measure import Measured
 from oamip.pruning.report import Report, group_counts, versions
 from oamip.pruning.result import Result
 from oamip.training.spr.bounds import weight_bounds
@@ -48,9 +49,8 @@ class Recipe:
         optimiser: ``sgd`` (the proximal step is then exact), ``adam`` or ``rmsprop``.
         momentum: of ``sgd``.
         weight_decay: in addition to the penalty.
-        finetune: epochs afterwards, with the groups gone, at the last learning rate of the training unless
-            ``finetune_rate`` says another.
-        finetune_rate: learning rate of fine-tuning.
+        finetune: epochs afterwards, with the groups gone.
+        finetune_rate: their learning rate, constant; by default a tenth of the training's first one.
 
     Raises:
         InputError: a word is unknown, or a number is out of range.
@@ -120,6 +120,14 @@ class Counts:
     own: int
     params: tuple[int, int]
     macs: tuple[int, int]
+
+    @staticmethod
+    def of(groups: WeightGroups, before: Measured, after: Measured) -> Counts:
+        """From groups, some of them zero, and the network as it was measured with and without them."""
+        zero = groups.zero()
+        own = sum(int(one.sum()) * stack.size for one, stack in zip(zero, groups.stacks, strict=True))
+        gone = sum(int(one.sum()) for one in zero)
+        return Counts(len(groups), gone, own, (before.params, after.params), (before.macs, after.macs))
 
     def __str__(self) -> str:
         before, after = self.params
@@ -211,10 +219,10 @@ def train_and_shrink(
     method = Regularised(
         module, penalty, recipe.lam, proximal=recipe.steps == "proximal", optimiser=recipe.optimiser, **recipe.options()
     )
-    history = stage(module, method, plan, "training")
     bench = Bench(data.test)
     if reference is not None:
         bench.add("reference", "", reference, groups.units.size)
+    history = stage(module, method, plan, "training")
     before = bench.add(recipe.penalty, "", module, groups.units.size)
     cut = None
     if recipe.steps == "subgradient":
@@ -226,18 +234,10 @@ def train_and_shrink(
     after = bench.add(recipe.penalty, "removed", small, left)
     finetuning = History()
     if recipe.finetune:
-        last = recipe.finetune_rate or plan.rate(max(1, len(history.rows)))
-        how = replace(plan, epochs=recipe.finetune, learning_rate=last, schedule=constant, patience=None)
+        rate = recipe.finetune_rate or plan.learning_rate / 10
+        how = replace(plan, epochs=recipe.finetune, learning_rate=rate, schedule=constant, patience=None)
         finetuning = stage(small, _held(small, example, recipe), how, "fine tuning")
         bench.add(recipe.penalty, "fine-tuned", small, left)
-    zero = groups.zero()
-    counts = Counts(
-        len(groups),
-        sum(int(one.sum()) for one in zero),
-        sum(int(one.sum()) * stack.size for one, stack in zip(zero, groups.stacks, strict=True)),
-        (before.params, after.params),
-        (before.macs, after.macs),
-    )
     told("measuring times")
     report = Report(
         name,
@@ -248,6 +248,7 @@ def train_and_shrink(
         groups=group_counts(groups.units, decision),
         versions=versions(),
     )
+    counts = Counts.of(groups, before, after)
     return Trained(small, decision, report, None, example, recipe, history, finetuning, counts, cut, module)
 
 

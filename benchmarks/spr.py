@@ -1,0 +1,269 @@
+"""Training small: structured perspective regularisation beside group lasso, the big-M penalty, and ridge + magnitude.
+
+    python benchmarks/spr.py grid --data digits
+    python benchmarks/spr.py grid --data mnist --data-dir ../shared/data --samples 10000 --epochs 6 --begin trained
+    python benchmarks/spr.py grid --data cifar10 --data-dir ../shared/data --weights resnet20_cifar10.th
+    python benchmarks/spr.py relaxation
+
+``grid`` prints a Markdown table, row by row as runs end: accuracy of the test part against parameters removed. All runs
+take proximal steps from one seed, SGD with momentum 0.9 and a cosine schedule, then fine-tuning with the groups gone.
+CIFAR-10 begins with the trained ResNet-20 (`--weights`), the others with random weights, or with the plainly trained
+network (`--begin trained`), which needs fewer epochs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import pickle
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from oamip.budget import Budget
+from oamip.data import Data, Split, as_data, load
+from oamip.learning import Descent, Plan, accuracy, constant, cosine, fit
+from oamip.models import open_model
+from oamip.network import find_groups
+from oamip.pruning import baseline, remove, select
+from oamip.readers import read
+from oamip.training.spr import Recipe, train_and_shrink
+
+GRIDS: dict[str, dict[str, Any]] = {
+    "digits": {"spr": [(lam, alpha) for alpha in (0.01, 0.1, 0.5) for lam in (1, 3, 6, 12)], "lasso": (3, 6, 12, 24)},
+    "mnist": {"spr": [(lam, alpha) for alpha in (0.1, 0.5) for lam in (5, 10, 20)], "lasso": (10, 20)},
+    "cifar10": {"spr": [(100, 0.1), (200, 0.1)], "lasso": ()},
+}
+NETWORKS = {"digits": "digits-cnn", "mnist": "lenet5"}
+
+
+# ── ResNet-20 on CIFAR-10 ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Block(nn.Module):
+    """Two convolutions and a shortcut without parameters (He et al. 2016, option A)."""
+
+    def __init__(self, inner: int, outer: int, stride: int) -> None:
+        super().__init__()
+        self.conv1, self.bn1 = nn.Conv2d(inner, outer, 3, stride, 1, bias=False), nn.BatchNorm2d(outer)
+        self.conv2, self.bn2 = nn.Conv2d(outer, outer, 3, padding=1, bias=False), nn.BatchNorm2d(outer)
+        self.wider = (outer - inner) // 2
+
+    def forward(self, x: Tensor) -> Tensor:  # noqa: D102
+        out = self.bn2(self.conv2(functional.relu(self.bn1(self.conv1(x)))))
+        if self.wider:
+            x = functional.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, self.wider, self.wider))
+        return functional.relu(out + x)
+
+
+class ResNet20(nn.Module):
+    """Three stages of three blocks, 16, 32 and 64 channels; normalises its input, images in [0, 1]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1, self.bn1 = nn.Conv2d(3, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16)
+        widths = [(16, 16, 1)] * 3 + [(16, 32, 2), (32, 32, 1), (32, 32, 1), (32, 64, 2), (64, 64, 1), (64, 64, 1)]
+        blocks = [Block(*width) for width in widths]
+        self.layer1, self.layer2, self.layer3 = (nn.Sequential(*blocks[i : i + 3]) for i in (0, 3, 6))
+        self.linear = nn.Linear(64, 10)
+
+    def forward(self, x: Tensor) -> Tensor:  # noqa: D102
+        x = functional.relu(self.bn1(self.conv1(x)))
+        x = self.layer3(self.layer2(self.layer1(x)))
+        return self.linear(functional.adaptive_avg_pool2d(x, 1).flatten(1))
+
+
+def resnet20(weights: Path) -> nn.Module:
+    state = torch.load(weights, map_location="cpu", weights_only=True)["state_dict"]
+    module = ResNet20()
+    module.load_state_dict({name.removeprefix("module."): value for name, value in state.items()})
+    return module.eval()
+
+
+class _Arrays(pickle.Unpickler):
+    """Reads a pickle of numpy arrays and plain data, and refuses any other class."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module.removeprefix("numpy.").replace("_core", "core"), name) in {
+            ("core.multiarray", "_reconstruct"),
+            ("numpy", "ndarray"),
+            ("numpy", "dtype"),
+        }:
+            return getattr(np if name != "_reconstruct" else np._core.multiarray, name)
+        raise pickle.UnpicklingError(f"{module}.{name} is no array")
+
+
+def cifar10(folder: Path, samples: int, seed: int) -> Data:
+    """Batches 1 to 3 and 2,000 images of the test batch, normalised as the network was trained."""
+
+    def images(name: str, count: int) -> tuple[np.ndarray, np.ndarray]:
+        with (folder / "cifar-10-batches-py" / name).open("rb") as file:
+            found = _Arrays(file, encoding="latin1").load()
+        x = found["data"][:count].reshape(-1, 3, 32, 32).astype(np.float32) / 255
+        mean, std = np.array([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]], np.float32)[:, :, None, None]
+        return (x - mean) / std, np.array(found["labels"][:count])
+
+    parts = [images(f"data_batch_{number}", 10_000) for number in (1, 2, 3)]
+    x, y = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    chosen = np.random.default_rng(seed).permutation(len(x))[: samples + 1000]
+    train, score = Split(x[chosen[1000:]], y[chosen[1000:]]), Split(x[chosen[:1000]], y[chosen[:1000]])
+    return as_data({"train": train, "score": score, "test": Split(*images("test_batch", 2000))}, name="cifar10")
+
+
+def flip_and_crop(x: Tensor) -> Tensor:
+    """Each image flipped half of the time, and a crop of 32 × 32 out of 40 × 40 padded by zeros."""
+    n, size = len(x), x.shape[-1]
+    x = torch.where(torch.rand(n, 1, 1, 1) < 0.5, x.flip(3), x)
+    padded = functional.pad(x, (4, 4, 4, 4))
+    i, j = torch.randint(0, 9, (2, n))
+    rows, columns = i[:, None] + torch.arange(size), j[:, None] + torch.arange(size)
+    return padded[torch.arange(n)[:, None, None], :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+
+
+# ── the grid ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def grid(args: argparse.Namespace) -> None:
+    if args.data == "cifar10":
+        data = cifar10(args.data_dir, args.samples or 5000, args.seed)
+        reference, start = resnet20(args.weights), lambda: resnet20(args.weights)
+        plan = Plan(args.epochs or 2, 128, 0.05, cosine, seed=args.seed, augment=flip_and_crop)
+    else:
+        data = load(args.data, data_dir=args.data_dir, seed=args.seed)
+        if args.samples:
+            data = replace(data, train=data.train.take(np.arange(args.samples)))
+        spec = NETWORKS[args.data]
+
+        def start() -> nn.Module:
+            return open_model(spec, data=data, epochs=0, seed=args.seed + 1)
+
+        plan = Plan(args.epochs or 20, 32 if args.data == "digits" else 128, 0.1, cosine, seed=args.seed)
+        reference = start()
+        fit(reference, Descent(reference, "sgd", momentum=0.9), data, replace(plan, validate=False))
+        if args.begin == "trained":
+
+            def start() -> nn.Module:
+                return copy.deepcopy(reference)
+
+    begun = "trained" if args.data == "cifar10" else args.begin
+    print(
+        f"{args.data}: {len(data.train):,} samples, {plan.epochs} epochs from {begun} weights and {args.finetune} of "
+        f"fine-tuning, batches of {plan.batch}, learning rate {plan.learning_rate}; the plain network gets "
+        f"{accuracy(reference, data.test):.2%} of {len(data.test):,} right\n"
+    )
+    print("| method | λ | α | parameters removed | of their own | MACs removed | removed | fine-tuned | CPU s |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |", flush=True)
+    common = {"finetune": args.finetune, "finetune_rate": 0.2 * plan.learning_rate}
+    sizes = set()
+    wanted = GRIDS[args.data]
+    for penalty, lam, alpha in [
+        *(("spr", *pair) for pair in wanted["spr"]),
+        *(("bigm", *pair) for pair in wanted["spr"][:: max(1, len(wanted["spr"]) // 3)][1:]),
+        *(("group-lasso", lam, 0.5) for lam in wanted["lasso"]),
+    ]:
+        begun = time.process_time()
+        recipe = Recipe(penalty, lam, alpha, **common)
+        result = train_and_shrink(start(), data, recipe, plan, reference=reference)
+        counts, rows = result.counts, {str(row): row.measured for row in result.report.rows}
+        last = rows.get(f"{penalty}, fine-tuned", rows[f"{penalty}, removed"])
+        row(penalty, lam, alpha, counts, rows[f"{penalty}, removed"].score, last.score, begun)
+        if penalty == "spr" and counts.params[1] < counts.params[0]:
+            sizes.add(counts.params[1])
+    magnitude(data, plan, args, start, sorted(sizes, reverse=True))
+
+
+def row(name: str, lam: float, alpha: float, counts: Any, removed: float, tuned: float, begun: float) -> None:
+    (before, after), macs = counts.params, counts.macs
+    shares = (1 - after / before, counts.own / before, 1 - macs[1] / macs[0])
+    alpha_told = f"{alpha:g}" if name in ("spr", "bigm") else ""
+    cells = [name, f"{lam:g}", alpha_told, *(f"{share:.1%}" for share in shares), f"{removed:.2%}", f"{tuned:.2%}"]
+    print(f"| {' | '.join(cells)} | {time.process_time() - begun:.0f} |", flush=True)
+
+
+def magnitude(
+    data: Data, plan: Plan, args: argparse.Namespace, start: Callable[[], nn.Module], sizes: list[int]
+) -> None:
+    """One run under the ridge, then the filters and neurons of least norm go, down to the sizes that SPR reached."""
+    begun = time.process_time()
+    module = start()
+    trained = train_and_shrink(module, data, Recipe("ridge", args.ridge), plan)
+    example = trained.example_input
+    groups = find_groups(read(module, example))
+    before = trained.counts.params[0]
+    for size in sizes[:: max(1, len(sizes) // 4)]:
+        scores = baseline("l2", groups.network, groups, data.score.x[:10], seed=0)
+        decision = select(scores, groups, Budget("params", size))
+        small = remove(module, example, groups, decision)
+        removed = accuracy(small, data.test)
+        tuned = copy.deepcopy(small)
+        how = replace(plan, epochs=args.finetune, learning_rate=0.2 * plan.learning_rate, schedule=constant)
+        fit(tuned, Descent(tuned, "sgd", momentum=0.9), data, how)
+        share = 1 - sum(parameter.numel() for parameter in small.parameters()) / before
+        cells = ["ridge + magnitude", f"{args.ridge:g}", "", f"{share:.1%}", "", "", f"{removed:.2%}"]
+        cells += [f"{accuracy(tuned, data.test):.2%}", f"{time.process_time() - begun:.0f}"]
+        print(f"| {' | '.join(cells)} |", flush=True)
+
+
+# ── how much weaker the plain big-M relaxation is ────────────────────────────────────────────────────────────────────
+
+
+def relaxation(args: argparse.Namespace) -> None:
+    """Regression on scikit-learn's diabetes data: ten features and their squares, a switch for each feature."""
+    from sklearn.datasets import load_diabetes
+
+    from oamip import Options, solve
+    from oamip.formulations import LayerFit
+
+    x, y = load_diabetes(return_X_y=True)
+    chosen = np.random.default_rng(args.seed).permutation(len(x))[:80]
+    x = np.column_stack([x, x**2])[chosen]
+    x, y = (x - x.mean(axis=0)) / x.std(axis=0), (y[chosen] - y[chosen].mean()) / y[chosen].std()
+    groups = np.tile(np.arange(10), 2)
+    print("| λ | α | features | big-M | perspective | optimum | big-M closes | perspective closes |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- |", flush=True)
+    for alpha in (0.01, 0.1, 0.5):
+        for lam in (0.2, 0.5, 1.0):
+            model = LayerFit(x, y[:, None], groups, 1.0, lam, alpha)
+            plain, tight, whole, free = (
+                solve(one.program(), Options(gap_relative=1e-6), solver="cplex")
+                for one in (
+                    replace(model, relaxed=True, ridge="bigm"),
+                    replace(model, relaxed=True),
+                    model,
+                    replace(model, lam=0.0, relaxed=True),
+                )
+            )
+            assert {one.held for one in (plain, tight, whole, free)} == {"proven"}
+            kept = int(model.interpret(whole).keep.sum())
+            shares = [(one.objective - free.objective) / (whole.objective - free.objective) for one in (plain, tight)]
+            cells = [f"{lam:g}", f"{alpha:g}", f"{kept} of 10"]
+            cells += [*(f"{one.objective:.4f}" for one in (plain, tight, whole)), *(f"{share:.0%}" for share in shares)]
+            print(f"| {' | '.join(cells)} |", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["grid", "relaxation"])
+    parser.add_argument("--data", choices=list(GRIDS), default="digits")
+    parser.add_argument("--data-dir", type=Path)
+    parser.add_argument("--weights", type=Path)
+    parser.add_argument("--samples", type=int, help="training samples; all by default, 5,000 for cifar10")
+    parser.add_argument("--epochs", type=int, help="20 by default, 2 for cifar10")
+    parser.add_argument("--finetune", type=int, default=1)
+    parser.add_argument("--begin", choices=["random", "trained"], default="random", help="with which weights")
+    parser.add_argument("--ridge", type=float, default=0.1, help="λ of the ridge before magnitude decides")
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    {"grid": grid, "relaxation": relaxation}[args.what](args)
+
+
+if __name__ == "__main__":
+    main()
