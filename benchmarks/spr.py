@@ -36,10 +36,18 @@ from oamip.pruning import baseline, remove, select
 from oamip.readers import read
 from oamip.training.spr import Recipe, train_and_shrink
 
-GRIDS: dict[str, dict[str, Any]] = {
-    "digits": {"spr": [(lam, alpha) for alpha in (0.01, 0.1, 0.5) for lam in (1, 3, 6, 12)], "lasso": (3, 6, 12, 24)},
-    "mnist": {"spr": [(lam, alpha) for alpha in (0.1, 0.5) for lam in (5, 10, 20)], "lasso": (10, 20)},
-    "cifar10": {"spr": [(100, 0.1), (200, 0.1)], "lasso": ()},
+GRIDS: dict[str, dict[str, list[tuple[float, float]]]] = {  # (λ, α)
+    "digits": {
+        "spr": [(lam, alpha) for alpha in (0.01, 0.1, 0.5) for lam in (1, 3, 6, 12)],
+        "bigm": [(12, 0.1), (12, 0.5)],
+        "group-lasso": [(lam, 0.5) for lam in (3, 6, 12, 24)],
+    },
+    "mnist": {
+        "spr": [(lam, alpha) for alpha in (0.1, 0.5) for lam in (5, 10, 20)],
+        "bigm": [(20, 0.1), (10, 0.5)],
+        "group-lasso": [(10, 0.5), (20, 0.5)],
+    },
+    "cifar10": {"spr": [(100, 0.1), (200, 0.1)]},
 }
 NETWORKS = {"digits": "digits-cnn", "mnist": "lenet5"}
 
@@ -152,9 +160,9 @@ def grid(args: argparse.Namespace) -> None:
             def start() -> nn.Module:
                 return copy.deepcopy(reference)
 
-    begun = "trained" if args.data == "cifar10" else args.begin
+    origin = "trained" if args.data == "cifar10" else args.begin
     print(
-        f"{args.data}: {len(data.train):,} samples, {plan.epochs} epochs from {begun} weights and {args.finetune} of "
+        f"{args.data}: {len(data.train):,} samples, {plan.epochs} epochs from {origin} weights and {args.finetune} of "
         f"fine-tuning, batches of {plan.batch}, learning rate {plan.learning_rate}; the plain network gets "
         f"{accuracy(reference, data.test):.2%} of {len(data.test):,} right\n"
     )
@@ -162,12 +170,10 @@ def grid(args: argparse.Namespace) -> None:
     print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |", flush=True)
     common = {"finetune": args.finetune, "finetune_rate": 0.2 * plan.learning_rate}
     sizes = set()
-    wanted = GRIDS[args.data]
-    for penalty, lam, alpha in [
-        *(("spr", *pair) for pair in wanted["spr"]),
-        *(("bigm", *pair) for pair in wanted["spr"][:: max(1, len(wanted["spr"]) // 3)][1:]),
-        *(("group-lasso", lam, 0.5) for lam in wanted["lasso"]),
-    ]:
+    wanted = [(penalty, *pair) for penalty, pairs in GRIDS[args.data].items() for pair in pairs]
+    for penalty, lam, alpha in wanted:
+        if args.only not in (None, penalty):
+            continue
         begun = time.process_time()
         recipe = Recipe(penalty, lam, alpha, **common)
         result = train_and_shrink(start(), data, recipe, plan, reference=reference)
@@ -176,7 +182,8 @@ def grid(args: argparse.Namespace) -> None:
         row(penalty, lam, alpha, counts, rows[f"{penalty}, removed"].score, last.score, begun)
         if penalty == "spr" and counts.params[1] < counts.params[0]:
             sizes.add(counts.params[1])
-    magnitude(data, plan, args, start, sorted(sizes, reverse=True))
+    if args.only is None:
+        magnitude(data, plan, args, start, sorted(sizes, reverse=True))
 
 
 def row(name: str, lam: float, alpha: float, counts: Any, removed: float, tuned: float, begun: float) -> None:
@@ -258,6 +265,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, help="20 by default, 2 for cifar10")
     parser.add_argument("--finetune", type=int, default=1)
     parser.add_argument("--begin", choices=["random", "trained"], default="random", help="with which weights")
+    parser.add_argument("--only", choices=["spr", "bigm", "group-lasso"], help="only the rows of this penalty")
     parser.add_argument("--ridge", type=float, default=0.1, help="λ of the ridge before magnitude decides")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()

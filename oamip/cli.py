@@ -35,7 +35,7 @@ app.command(
     "oamip.commands.train:train",
     name="train",
     help="Train a network so that whole filters and neurons die, and cut them off.\n\n"
-    "For example: oamip train lenet5 --data mnist --data-dir data --lam 3 --alpha 0.1 --epochs 10 --out small",
+    "For example: oamip train digits-cnn --lam 6 --alpha 0.1 --epochs 15 --batch 32 --out small",
 )
 app.command(
     "oamip.commands.front:front",

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Group, Parameter
 
-from oamip.commands.flags import Flag, Model, Units, Way, check_output, console, progress
+from oamip.commands.flags import Flag, Units, Way, check_output, console, progress
 from oamip.commands.front import Where
 from oamip.commands.solving import Solving
 
@@ -84,7 +84,13 @@ class Penalty:
 
 
 def train(
-    model: Model,
+    model: Annotated[
+        str,
+        Parameter(
+            help="digits-mlp, digits-cnn, fc3, fc4 or lenet5 (begun with random weights); a file that oamip saved "
+            "(.safetensors), or package.module:factory, trained on from the weights that they have."
+        ),
+    ],
     *,
     method: Literal["spr", "group-lasso", "ridge", "bigm", "weighted-sum", "smgd", "plain"] = "spr",
     out: Path,
@@ -100,7 +106,7 @@ def train(
 ) -> None:
     """Train a network so that whole filters and neurons die, cut them off, and report.
 
-    For example: oamip train lenet5 --data mnist --data-dir data --lam 3 --alpha 0.1 --epochs 10 --out small
+    For example: oamip train digits-cnn --lam 6 --alpha 0.1 --epochs 15 --batch 32 --out small
 
     A built-in network begins with random weights, another one with those that it has. A run that was killed goes on to
     the same result with --resume. What is written goes into oamip prune as it is.

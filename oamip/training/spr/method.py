@@ -25,6 +25,9 @@ class Regularised(Descent):
         proximal: a proximal step after each optimiser step; else the penalty's gradient joins the loss's.
         optimiser: a key of `oamip.learning.OPTIMISERS`. The proximal step is exact for ``sgd``, decoupled for others.
         options: of the optimiser.
+
+    Raises:
+        InputError: λ is negative, or a layer with groups is frozen.
     """
 
     def __init__(
@@ -40,6 +43,11 @@ class Regularised(Descent):
         super().__init__(module, optimiser, **options)
         if not 0.0 <= lam < float("inf"):
             raise InputError(f"lam={lam}: it must be a number, at least 0")
+        for part in (part for stack in penalty.groups.stacks for part in stack.parts):
+            if not part.parameter.requires_grad:
+                raise InputError(
+                    f"layer {part.path} is frozen, and the penalty would move it: leave it out of the scope"
+                )
         self.penalty, self.lam, self.proximal, self._rate = penalty, lam, proximal, 0.0
         self._settings |= {"method": "regularised", "lam": lam, "proximal": proximal, **penalty.settings()}
 

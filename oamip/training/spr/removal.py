@@ -48,7 +48,9 @@ def shrink(
     if loud := int((groups.silent() & keep).sum()):
         _log.warning("%d units have zero weights and a constant output; they stay", loud)
     for group in now.groups:
-        keep[group.start] |= not keep[group.slice].any()
+        if not keep[group.slice].any():
+            keep[group.start] = True
+            _log.warning("every unit of %s died, nothing passes it: take a smaller λ or fewer epochs", group.name)
     decision = Decision.of(now, keep, note="units whose weights are all zero go")
     return remove(module, example_input, now, decision, samples=samples), decision
 

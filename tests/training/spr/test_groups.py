@@ -134,13 +134,14 @@ def test_linear_layers_can_be_left_out(zoo):
         WeightGroups.of(zoo("mlp").module, zoo("mlp").x, linear=False)
 
 
-def test_a_layer_that_died_whole_keeps_one_silent_unit(zoo):
+def test_a_layer_that_died_whole_keeps_one_silent_unit_and_is_told(zoo, caplog):
     specimen = zoo("mlp")
     module = copy.deepcopy(specimen.module)
     groups = WeightGroups.of(module, specimen.x)
     silence(groups, np.ones(groups.units.size, dtype=bool))
     small, decision = shrink(module, specimen.x, groups)
     assert [int(mask.sum()) for mask in decision.keep.values()] == [1, 1]
+    assert caplog.text.count("take a smaller λ") == 2
     with evaluating(small):
         assert torch.equal(small(specimen.x), module(specimen.x))
 

@@ -143,3 +143,6 @@ def test_settings_tell_runs_apart(digits, reference):
     assert one != Regularised(module, GroupLasso(groups), 0.1).settings()
     with pytest.raises(InputError, match="lam"):
         Regularised(module, Ridge(groups), -1.0)
+    module[3].requires_grad_(False)
+    with pytest.raises(InputError, match="layer 3 is frozen"):
+        Regularised(module, Ridge(groups), 0.1)
