@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import copy
-import pickle
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -28,7 +27,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from oamip.budget import Budget
-from oamip.data import Data, Split, as_data, load
+from oamip.data import Data, load
 from oamip.learning import Descent, Plan, accuracy, constant, cosine, fit
 from oamip.models import open_model
 from oamip.network import find_groups
@@ -52,77 +51,15 @@ GRIDS: dict[str, dict[str, list[tuple[float, float]]]] = {  # (λ, α)
 NETWORKS = {"digits": "digits-cnn", "mnist": "lenet5"}
 
 
-# ── ResNet-20 on CIFAR-10 ────────────────────────────────────────────────────────────────────────────────────────────
-
-
-class Block(nn.Module):
-    """Two convolutions and a shortcut without parameters (He et al. 2016, option A)."""
-
-    def __init__(self, inner: int, outer: int, stride: int) -> None:
-        super().__init__()
-        self.conv1, self.bn1 = nn.Conv2d(inner, outer, 3, stride, 1, bias=False), nn.BatchNorm2d(outer)
-        self.conv2, self.bn2 = nn.Conv2d(outer, outer, 3, padding=1, bias=False), nn.BatchNorm2d(outer)
-        self.wider = (outer - inner) // 2
-
-    def forward(self, x: Tensor) -> Tensor:  # noqa: D102
-        out = self.bn2(self.conv2(functional.relu(self.bn1(self.conv1(x)))))
-        if self.wider:
-            x = functional.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, self.wider, self.wider))
-        return functional.relu(out + x)
-
-
-class ResNet20(nn.Module):
-    """Three stages of three blocks, 16, 32 and 64 channels; normalises its input, images in [0, 1]."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv1, self.bn1 = nn.Conv2d(3, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16)
-        widths = [(16, 16, 1)] * 3 + [(16, 32, 2), (32, 32, 1), (32, 32, 1), (32, 64, 2), (64, 64, 1), (64, 64, 1)]
-        blocks = [Block(*width) for width in widths]
-        self.layer1, self.layer2, self.layer3 = (nn.Sequential(*blocks[i : i + 3]) for i in (0, 3, 6))
-        self.linear = nn.Linear(64, 10)
-
-    def forward(self, x: Tensor) -> Tensor:  # noqa: D102
-        x = functional.relu(self.bn1(self.conv1(x)))
-        x = self.layer3(self.layer2(self.layer1(x)))
-        return self.linear(functional.adaptive_avg_pool2d(x, 1).flatten(1))
-
-
-def resnet20(weights: Path) -> nn.Module:
-    state = torch.load(weights, map_location="cpu", weights_only=True)["state_dict"]
-    module = ResNet20()
-    module.load_state_dict({name.removeprefix("module."): value for name, value in state.items()})
-    return module.eval()
-
-
-class _Arrays(pickle.Unpickler):
-    """Reads a pickle of numpy arrays and plain data, and refuses any other class."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module.removeprefix("numpy.").replace("_core", "core"), name) in {
-            ("core.multiarray", "_reconstruct"),
-            ("numpy", "ndarray"),
-            ("numpy", "dtype"),
-        }:
-            return getattr(np if name != "_reconstruct" else np._core.multiarray, name)
-        raise pickle.UnpicklingError(f"{module}.{name} is no array")
+# ── CIFAR-10 ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def cifar10(folder: Path, samples: int, seed: int) -> Data:
-    """Batches 1 to 3 and 2,000 images of the test batch, normalised as the network was trained."""
-
-    def images(name: str, count: int) -> tuple[np.ndarray, np.ndarray]:
-        with (folder / "cifar-10-batches-py" / name).open("rb") as file:
-            found = _Arrays(file, encoding="latin1").load()
-        x = found["data"][:count].reshape(-1, 3, 32, 32).astype(np.float32) / 255
-        mean, std = np.array([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]], np.float32)[:, :, None, None]
-        return (x - mean) / std, np.array(found["labels"][:count])
-
-    parts = [images(f"data_batch_{number}", 10_000) for number in (1, 2, 3)]
-    x, y = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    chosen = np.random.default_rng(seed).permutation(len(x))[: samples + 1000]
-    train, score = Split(x[chosen[1000:]], y[chosen[1000:]]), Split(x[chosen[:1000]], y[chosen[:1000]])
-    return as_data({"train": train, "score": score, "test": Split(*images("test_batch", 2000))}, name="cifar10")
+    """Training images by seed, 1,000 for validation, the first 2,000 of the test batch; as the network was trained."""
+    data = load("cifar10", data_dir=folder, seed=seed)
+    data = data.normalised(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+    parts = {"train": samples, "score": 1000, "test": 2000}
+    return replace(data, **{name: getattr(data, name).take(np.arange(count)) for name, count in parts.items()})
 
 
 def flip_and_crop(x: Tensor) -> Tensor:
@@ -141,7 +78,11 @@ def flip_and_crop(x: Tensor) -> Tensor:
 def grid(args: argparse.Namespace) -> None:
     if args.data == "cifar10":
         data = cifar10(args.data_dir, args.samples or 5000, args.seed)
-        reference, start = resnet20(args.weights), lambda: resnet20(args.weights)
+        reference = open_model("resnet20", weights=args.weights)
+
+        def start() -> nn.Module:
+            return copy.deepcopy(reference)
+
         plan = Plan(args.epochs or 2, 128, 0.05, cosine, seed=args.seed, augment=flip_and_crop)
     else:
         data = load(args.data, data_dir=args.data_dir, seed=args.seed)
@@ -170,7 +111,8 @@ def grid(args: argparse.Namespace) -> None:
     print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |", flush=True)
     common = {"finetune": args.finetune, "finetune_rate": 0.2 * plan.learning_rate}
     sizes = set()
-    wanted = [(penalty, *pair) for penalty, pairs in GRIDS[args.data].items() for pair in pairs]
+    grid = {args.only or "spr": [(args.lam, args.alpha)]} if args.lam else GRIDS[args.data]
+    wanted = [(penalty, *pair) for penalty, pairs in grid.items() for pair in pairs]
     for penalty, lam, alpha in wanted:
         if args.only not in (None, penalty):
             continue
@@ -266,6 +208,8 @@ def main() -> None:
     parser.add_argument("--finetune", type=int, default=1)
     parser.add_argument("--begin", choices=["random", "trained"], default="random", help="with which weights")
     parser.add_argument("--only", choices=["spr", "bigm", "group-lasso"], help="only the rows of this penalty")
+    parser.add_argument("--lam", type=float, help="only this λ, and --alpha, in place of a grid")
+    parser.add_argument("--alpha", type=float, default=0.1)
     parser.add_argument("--ridge", type=float, default=0.1, help="λ of the ridge before magnitude decides")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
