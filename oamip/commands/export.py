@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from oamip.commands.flags import Importance, Model, Source, Units, Way, check_output, open_pruning, progress
+from oamip.commands.flags import Importance, Model, Source, Units, Way, Where, check_output, open_pruning, progress
 from oamip.commands.solving import Solving
 
 __all__ = ["export"]
@@ -14,6 +14,7 @@ def export(
     model: Model,
     *,
     out: Path,
+    where: Where = Where(),  # noqa: B008
     source: Source = Source(),  # noqa: B008
     way: Way = Way(),  # noqa: B008
     solving: Solving = Solving(),  # noqa: B008
@@ -35,7 +36,7 @@ def export(
     if out.suffix not in (".mps", ".lp"):
         raise InputError(f"--out {out}: the name must end in .mps or .lp")
     with progress() as tell:
-        job = open_pruning(model, source, solving, units, tell)
+        job = open_pruning(model, where, source, solving, units, tell)
         from oamip.formulations import Procedure
         from oamip.pruning.baselines import BASELINES
         from oamip.pruning.result import Scoring

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from oamip.commands.solving import Solving
+    from oamip.data import Data
     from oamip.pruning.pipeline import Pruning
 
 Flag: TypeAlias = Annotated[bool, Parameter(negative="")]
@@ -40,6 +41,7 @@ __all__ = [
     "Source",
     "Units",
     "Way",
+    "Where",
     "check_output",
     "console",
     "open_pruning",
@@ -47,10 +49,10 @@ __all__ = [
 ]
 
 
-@Parameter(name="*", group=Group("Network and data", sort_key=1))
+@Parameter(name="*", group=Group("Data", sort_key=1))
 @dataclass(frozen=True)
-class Source:
-    """Where the network's weights and the data come from.
+class Where:
+    """The data, and the seed of everything random.
 
     Args:
         data: digits, mnist, fashion, cifar10, FILE.npz (arrays x, y; or x_train, y_train, x_test, y_test and maybe
@@ -58,9 +60,6 @@ class Source:
         data_dir: folder with MNIST/raw, FashionMNIST/raw or cifar-10-batches-py, as torchvision lays them out.
         mean: normalise samples as in training, (x - mean) / std; one number, or one for each channel (0.49 0.48 0.45).
         std: likewise.
-        weights: a state dict for the model (safetensors, or torch.save; loaded with weights_only).
-        train_epochs: epochs of training for a built-in model, in place of its recipe's.
-        cache: folder that keeps trained built-in models.
         seed: of every random choice.
     """
 
@@ -68,10 +67,29 @@ class Source:
     data_dir: Path | None = None
     mean: Numbers = ()
     std: Numbers = ()
+    seed: int = 0
+
+    def open(self) -> Data:
+        """Load it."""
+        from oamip.data import load
+
+        return load(self.data, data_dir=self.data_dir, seed=self.seed, mean=self.mean or None, std=self.std or None)
+
+
+@Parameter(name="*", group=Group("Network", sort_key=1))
+@dataclass(frozen=True)
+class Source:
+    """Where the network's weights come from.
+
+    Args:
+        weights: a state dict for the model (safetensors, or torch.save; loaded with weights_only).
+        train_epochs: epochs of training for a built-in model, in place of its recipe's.
+        cache: folder that keeps trained built-in models.
+    """
+
     weights: Path | None = None
     train_epochs: int | None = None
     cache: Path | None = None
-    seed: int = 0
 
 
 @Parameter(name="*", group=Group("Scoring", sort_key=3))
@@ -136,30 +154,30 @@ class Units:
     multiple: int = 1
 
 
-def open_pruning(model: str, source: Source, solving: Solving, units: Units, tell: Callable[[str], None]) -> Pruning:
+def open_pruning(
+    model: str, where: Where, source: Source, solving: Solving, units: Units, tell: Callable[[str], None]
+) -> Pruning:
     """Open data and model, and join them with a solver."""
     tell("loading torch")
     from oamip.budget import Scope
-    from oamip.data import load
     from oamip.models import fitted, open_model
     from oamip.pruning.pipeline import Pruning
 
-    options, solve = solving.options(source.seed), solving.open()
-    tell(f"loading {source.data}")
-    mean, std = source.mean or None, source.std or None
-    data = load(source.data, data_dir=source.data_dir, seed=source.seed, mean=mean, std=std)
+    options, solve = solving.options(where.seed), solving.open()
+    tell(f"loading {where.data}")
+    data = where.open()
     tell(f"opening {model}")
     module = open_model(
         model,
         weights=source.weights,
         data=data,
-        seed=source.seed,
+        seed=where.seed,
         epochs=source.train_epochs,
         cache=source.cache,
         progress=lambda epoch, epochs, loss: tell(f"training {model}: epoch {epoch}/{epochs}, loss {loss:.4f}"),
     )
     scope = Scope(units.include, units.exclude, units.least, units.multiple)
-    return Pruning(module, fitted(data, module), solve, Path(model).name, scope, options, source.seed, tell)
+    return Pruning(module, fitted(data, module), solve, Path(model).name, scope, options, where.seed, tell)
 
 
 def check_output(path: Path | None, *, folder: bool) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Group, Parameter
 
-from oamip.commands.flags import Flag, Patterns, check_output, console, progress
+from oamip.commands.flags import Flag, Patterns, Where, check_output, console, progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -86,22 +86,6 @@ class Points:
     jobs: int = 1
 
 
-@Parameter(name="*", group=Group("Data", sort_key=3))
-@dataclass(frozen=True)
-class Where:
-    """Data and seed.
-
-    Args:
-        data: digits, mnist, fashion, FILE.npz or package.module:factory, as for oamip prune; by default digits.
-        data_dir: folder with MNIST/raw and FashionMNIST/raw, as torchvision lays them out.
-        seed: of the initial weights of a built-in network, of the order of samples, and of the stochastic search.
-    """
-
-    data: str = "digits"
-    data_dir: Path | None = None
-    seed: int = 0
-
-
 def front(
     model: Annotated[
         str | None,
@@ -117,7 +101,7 @@ def front(
     to: Path | None = None,
     points: Points = Points(),
     training: PointTraining = PointTraining(),
-    where: Where = Where(),
+    where: Where = Where(),  # noqa: B008
 ) -> None:
     """Trade cross-entropy for the L1 norm of the weights: train a front of networks, find its knee.
 
@@ -167,9 +151,7 @@ def front(
 
 
 def _trainer(model: str, out: Path, training: PointTraining, where: Where, tell: Callable[[str], None]) -> Trainer:
-    from functools import partial
 
-    from oamip.data import load
     from oamip.errors import InputError
     from oamip.learning import Plan, parse_schedule
     from oamip.training.biobjective.trainer import Recipe, Trainer
@@ -187,8 +169,7 @@ def _trainer(model: str, out: Path, training: PointTraining, where: Where, tell:
     zeroing = Zeroing(training.threshold, training.mask)
     recipe = Recipe(training.include, training.exclude, training.ridge, training.optimiser, training.moments, zeroing)
     tell(f"loading {where.data}")
-    data = partial(load, where.data, data_dir=where.data_dir, seed=where.seed)
-    trainer = Trainer(_start(model, where.seed), data, out, plan, recipe)
+    trainer = Trainer(_start(model, where.seed), where.open, out, plan, recipe)
     trainer.open_data()
     return trainer
 

@@ -6,7 +6,18 @@ import json as json_format
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from oamip.commands.flags import Importance, Model, Source, Units, Way, check_output, console, open_pruning, progress
+from oamip.commands.flags import (
+    Importance,
+    Model,
+    Source,
+    Units,
+    Way,
+    Where,
+    check_output,
+    console,
+    open_pruning,
+    progress,
+)
 from oamip.commands.solving import Solving
 
 if TYPE_CHECKING:
@@ -32,6 +43,7 @@ def prune(
     out: Path | None = None,
     formats: str = "safetensors",
     json: Path | None = None,
+    where: Where = Where(),  # noqa: B008
     source: Source = Source(),  # noqa: B008
     way: Way = Way(),  # noqa: B008
     solving: Solving = Solving(),  # noqa: B008
@@ -69,7 +81,7 @@ def prune(
     check_output(out, folder=True)
     check_output(json, folder=False)
     with progress() as tell:
-        job = open_pruning(model, source, solving, units, tell)
+        job = open_pruning(model, where, source, solving, units, tell)
         from oamip.pruning.result import Scoring
 
         result = job.run(

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from oamip.commands.flags import Importance, Model, Source, Units, Way, check_output, open_pruning, progress
+from oamip.commands.flags import Importance, Model, Source, Units, Way, Where, check_output, open_pruning, progress
 from oamip.commands.solving import Solving
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ def score(
     out: Path = Path("scores.json"),
     budget: str | None = None,
     json: Path | None = None,
+    where: Where = Where(),  # noqa: B008
     source: Source = Source(),  # noqa: B008
     way: Way = Way(),  # noqa: B008
     solving: Solving = Solving(),  # noqa: B008
@@ -48,7 +49,7 @@ def score(
     check_output(out, folder=False)
     check_output(json, folder=False)
     with progress() as tell:
-        job = open_pruning(model, source, solving, units, tell)
+        job = open_pruning(model, where, source, solving, units, tell)
         from oamip.pruning.result import Scoring
 
         options = importance_options(importance, regression=job.data.regression)

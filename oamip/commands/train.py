@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Group, Parameter
 
-from oamip.commands.flags import Flag, Units, Way, check_output, console, progress
-from oamip.commands.front import Where
+from oamip.commands.flags import Flag, Units, Way, Where, check_output, console, progress
 from oamip.commands.solving import Solving
 
 if TYPE_CHECKING:
@@ -62,7 +61,7 @@ class Penalty:
         lam: λ, weight of the penalty, by default 1; with weighted-sum, weight of the L1 norm against 1 − λ of the loss,
             by default 3e-4.
         alpha: share of the ridge in the penalty, above 0 and below 1 (spr, bigm).
-        steps: proximal makes groups exactly zero; subgradient is the authors' way, with thresholds afterwards.
+        descent: proximal makes groups exactly zero; subgradient is the authors' way, with thresholds afterwards.
         reference: weights of the network trained plainly, whose largest weights are the bounds (spr, bigm); by default
             a built-in network is trained plainly first, as long, and others are their own reference.
         scale: times the bounds of the reference.
@@ -74,7 +73,7 @@ class Penalty:
 
     lam: float | None = None
     alpha: float = 0.1
-    steps: Literal["proximal", "subgradient"] = "proximal"
+    descent: Literal["proximal", "subgradient"] = "proximal"
     reference: Path | None = None
     scale: float = 1.0
     apart: Flag = False
@@ -87,8 +86,8 @@ def train(
     model: Annotated[
         str,
         Parameter(
-            help="digits-mlp, digits-cnn, fc3, fc4 or lenet5 (begun with random weights); a file that oamip saved "
-            "(.safetensors), or package.module:factory, trained on from the weights that they have."
+            help="digits-mlp, digits-cnn, fc3, fc4, lenet5 or resnet20 (begun with random weights); or a file that "
+            "oamip saved (.safetensors), an ONNX file or package.module:factory, trained on from their weights."
         ),
     ],
     *,
@@ -160,7 +159,6 @@ class _Run:
     ) -> None:
         tell("loading torch")
         from oamip.budget import Scope
-        from oamip.data import load
 
         self.model, self.method, self.out, self.resume = model, method, out, resume
         self.training, self.penalty, self.tell = training, penalty, tell
@@ -169,7 +167,7 @@ class _Run:
         self.scope: Scope = Scope(units.include, units.exclude, units.least, units.multiple)
         self.plan = self._plan()
         tell(f"loading {where.data}")
-        self.data: Data = load(where.data, data_dir=where.data_dir, seed=where.seed)
+        self.data: Data = where.open()
         self._reference: nn.Module | None = None
         self.notes: list[str] = []
         self.written: list[str] = []
@@ -191,10 +189,12 @@ class _Run:
 
     def start(self) -> nn.Module:
         """Where the training begins: random weights for a built-in network, else what the network has."""
-        from oamip.models import open_model
+        from oamip.models import fitted, open_model
 
         self.tell(f"opening {self.model}")
-        return open_model(self.model, weights=self.weights, data=self.data, seed=self.seed, epochs=0)
+        module = open_model(self.model, weights=self.weights, data=self.data, seed=self.seed, epochs=0)
+        self.data = fitted(self.data, module)  # an ONNX file fixes the shape of samples
+        return module
 
     def reference(self) -> nn.Module:
         """The plainly trained network, made once."""
@@ -223,7 +223,7 @@ class _Run:
             penalty=self.method,  # type: ignore[arg-type]
             lam=1.0 if p.lam is None else p.lam,
             alpha=p.alpha,
-            steps=p.steps,
+            descent=p.descent,
             scale=p.scale,
             coupled=not p.apart,
             linear=p.linear,

@@ -13,12 +13,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from oamip.cli import main
 from oamip.data import load
 from oamip.learning import accuracy
 from oamip.models import BUILT_IN
-from oamip.readers import saved
+from oamip.readers import read, saved
+from oamip.writers import to_onnx
 
 SHORT = ("--lam", "8", "--epochs", "6", "--batch", "32", "--finetune", "1")
 
@@ -115,7 +117,7 @@ def test_a_killed_command_goes_on_to_the_same_network(trained, tmp_path):
 @pytest.mark.parametrize(
     ("method", "flags"),
     [
-        ("spr", ["--steps", "subgradient", "--patience", "2"]),
+        ("spr", ["--descent", "subgradient", "--patience", "2"]),
         ("group-lasso", ["--lam", "3"]),
         ("bigm", []),
         ("weighted-sum", ["--lam", "0.01"]),
@@ -136,6 +138,17 @@ def test_every_method_trains(trained, tmp_path, method, flags):
     history = json.loads((tmp_path / "out/training.json").read_text())["history"]
     assert 1 <= len(history["rows"]) <= 2
     assert saved.load(tmp_path / "out/model.safetensors")(torch.zeros(1, 1, 8, 8)).shape == (1, 10)
+
+
+def test_an_onnx_file_is_trained_on_with_samples_in_its_shape_and_the_scale_asked_for(tmp_path):
+    pytest.importorskip("onnx")
+    module = nn.Sequential(nn.Linear(64, 12), nn.ReLU(), nn.Linear(12, 10))
+    to_onnx(read(module, torch.zeros(1, 64)), tmp_path / "net.onnx")
+    flags = ["--method", "plain", "--epochs", "1", "--mean", "0.3", "--std", "0.4", "--out", "out"]
+    told = oamip("train", "net.onnx", *flags, cwd=tmp_path)
+    assert "(64,)" in told
+    assert "normalised by mean 0.3, std 0.4" in " ".join(told.split())
+    assert saved.load(tmp_path / "out/model.safetensors")(torch.zeros(1, 64)).shape == (1, 10)
 
 
 def test_wrong_calls_are_told_in_a_line(tmp_path):

@@ -42,7 +42,7 @@ class Recipe:
         penalty: ``spr``, or one to compare with: ``group-lasso``, ``ridge``, ``bigm``.
         lam: λ, weight of the penalty.
         alpha: share of the ridge in it, in (0, 1); for ``spr`` and ``bigm``.
-        steps: ``proximal``: groups become exactly zero; ``subgradient``: as the authors train, thresholds afterwards.
+        descent: ``proximal``: groups become exactly zero; ``subgradient``: as the authors train, thresholds afterwards.
         scale: times the bounds M of the reference network.
         coupled: one group for all filters of a unit of a residual stream.
         linear: whether neurons of linear layers are groups.
@@ -59,7 +59,7 @@ class Recipe:
     penalty: Literal["spr", "group-lasso", "ridge", "bigm"] = "spr"
     lam: float = 1.0
     alpha: float = 0.1
-    steps: Literal["proximal", "subgradient"] = "proximal"
+    descent: Literal["proximal", "subgradient"] = "proximal"
     scale: float = 1.0
     coupled: bool = True
     linear: bool = True
@@ -70,10 +70,10 @@ class Recipe:
     finetune_rate: float | None = None
 
     def __post_init__(self) -> None:
-        if self.penalty not in PENALTIES or self.steps not in ("proximal", "subgradient"):
+        if self.penalty not in PENALTIES or self.descent not in ("proximal", "subgradient"):
             raise InputError(
-                f"penalty '{self.penalty}' by '{self.steps}' steps: choose one of {', '.join(PENALTIES)}, by proximal "
-                "or subgradient steps"
+                f"penalty '{self.penalty}' by '{self.descent}' steps: choose one of {', '.join(PENALTIES)}, by "
+                "proximal or subgradient steps"
             )
         if self.finetune < 0 or not (self.finetune_rate is None or self.finetune_rate > 0):
             raise InputError(f"finetune={self.finetune} epochs at a rate of {self.finetune_rate}: neither is negative")
@@ -100,7 +100,7 @@ class Recipe:
 
     def __str__(self) -> str:
         alpha = f", α = {self.alpha:g}" if self.penalty in ("spr", "bigm") else ""
-        return f"{self.penalty} (λ = {self.lam:g}{alpha}, {self.steps} steps)"
+        return f"{self.penalty} (λ = {self.lam:g}{alpha}, {self.descent} steps)"
 
 
 @dataclass(frozen=True)
@@ -217,7 +217,12 @@ def train_and_shrink(
     penalty = recipe.make(module, example, reference, scope or Scope())
     groups = penalty.groups
     method = Regularised(
-        module, penalty, recipe.lam, proximal=recipe.steps == "proximal", optimiser=recipe.optimiser, **recipe.options()
+        module,
+        penalty,
+        recipe.lam,
+        proximal=recipe.descent == "proximal",
+        optimiser=recipe.optimiser,
+        **recipe.options(),
     )
     bench = Bench(data.test)
     if reference is not None:
@@ -225,7 +230,7 @@ def train_and_shrink(
     history = stage(module, method, plan, "training")
     before = bench.add(recipe.penalty, "", module, groups.units.size)
     cut = None
-    if recipe.steps == "subgradient":
+    if recipe.descent == "subgradient":
         told("seeking thresholds on validation data")
         cut = cut_groups(module, groups, data.score)
     told("removing what is zero")
