@@ -112,7 +112,7 @@ def test_a_wrong_file_is_never_put_in_place(monkeypatch, zoo, tmp_path):
     from oamip.writers.steps import Positive
 
     (tmp_path / "net.onnx").write_bytes(b"before")
-    monkeypatch.setitem(onnx_graph._RULES, Positive, lambda w, step, _: w.node("Abs", [w.input(step)], step.name))
+    monkeypatch.setitem(onnx_graph.RULES, Positive, lambda w, step, _: w.node("Abs", [w.input(step)], step.name))
     with pytest.raises(MismatchError, match=r"net\.onnx.*differs from the network"):
         to_onnx(zoo("mlp").network, tmp_path / "net.onnx")
     assert (tmp_path / "net.onnx").read_bytes() == b"before"
