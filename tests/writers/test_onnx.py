@@ -126,6 +126,9 @@ def test_what_cannot_be_written_is_refused_with_the_way_out(monkeypatch, zoo, tm
     (tmp_path / "file").write_text("")
     with pytest.raises(ModelFileError, match="cannot be written"):
         to_onnx(network, tmp_path / "file" / "net.onnx")
+    with pytest.raises(ModelFileError, match="there is no folder"):
+        to_onnx(network, tmp_path / "mistyped" / "net.onnx")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(MissingDependency, match=r"oamip\[onnx\]"):
         to_onnx(network, tmp_path / "net.onnx")
