@@ -133,8 +133,17 @@ class Decision:
 
     @staticmethod
     def of(groups: Groups, keep: Mask, scores: Scores | None = None, note: str = "") -> Decision:
-        """A decision from one flat mask (units,) over all units of ``groups``."""
-        return Decision({group.name: keep[group.slice] for group in groups.groups}, scores, note)
+        """A decision from one flat mask (units,) over all units of ``groups``.
+
+        Raises:
+            InputError: the mask has another size or kind.
+        """
+        mask = np.asarray(keep)
+        if mask.shape != (groups.size,) or mask.dtype != np.bool_:
+            raise InputError(
+                f"keep needs one bool for each of {groups.size} units, not {mask.dtype} of shape {mask.shape}"
+            )
+        return Decision({group.name: mask[group.slice] for group in groups.groups}, scores, note)
 
     @property
     def removed(self) -> int:

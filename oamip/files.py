@@ -48,19 +48,23 @@ def write_atomically(
     content: str | bytes,
     *,
     check: Callable[[Path], object] | None = None,
+    folders: bool = True,
     error: type[InputError] = InputError,
 ) -> None:
     """Write a file so that a reader, or a crash, sees the old content or the new and never half of it.
 
     Args:
-        path: where to; folders are made.
+        path: where to.
         content: text is written as UTF-8.
         check: looks at the new file before it takes its place; what it raises keeps the old one.
+        folders: make those that are missing; else a mistyped folder is told, not made.
         error: raised where the file cannot be written.
 
     Raises:
         InputError: of the kind ``error``; the file cannot be written there.
     """
+    if not folders and not path.parent.is_dir():
+        raise error(f"{path}: cannot be written (there is no folder {path.parent})")
     data = content.encode() if isinstance(content, str) else content
     # In the same folder, since `replace` is atomic within one file system only.
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")

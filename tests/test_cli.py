@@ -127,6 +127,18 @@ def test_an_onnx_file_is_pruned_into_three_files_that_are_pruned_again(tmp_path:
     assert "--out" in refusal("prune", "mlp.onnx", "--budget", "units=0.5", "--formats", "onnx", cwd=tmp_path)
 
 
+def test_a_file_that_cannot_be_written_costs_no_answer(tmp_path: Path, trained: Path) -> None:
+    call = ("prune", str(trained / "mlp.safetensors"), "--budget", "units=0.5", "--formulation", "l2", "--no-refit")
+    (tmp_path / "file").touch()
+    for out in ("--out", "--json"):
+        assert "file is a file; give a folder" in refusal(*call, out, "file/deep/er", cwd=tmp_path)
+    (tmp_path / "out/model.safetensors").mkdir(parents=True)  # in the way
+    run = oamip(*call, "--out", "out", cwd=tmp_path, status=2)
+    assert "The network keeps" in run.stdout
+    assert "model.safetensors" in run.stderr
+    assert Decision.load(tmp_path / "out/decision.json").keep
+
+
 def test_samples_are_normalised_by_one_number_or_one_per_channel(tmp_path: Path, trained: Path) -> None:
     model = str(trained / "mlp.safetensors")
     wanted = ["--budget", "units=0.5", "--formulation", "l2", "--no-refit"]

@@ -35,6 +35,15 @@ GROUPS = mlp(2, 3, 4, 2)
 # ── scores and decisions ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.parametrize(
+    "mask", [np.ones(8, dtype=bool), np.ones(6, dtype=bool), np.ones(7), np.ones((7, 1), dtype=bool)]
+)
+def test_a_decision_takes_one_bool_for_each_unit(mask: np.ndarray) -> None:
+    assert Decision.of(GROUPS, np.arange(7) > 0).removed == 1
+    with pytest.raises(InputError, match="one bool for each of 7 units"):
+        Decision.of(GROUPS, mask)
+
+
 def test_scores_come_back_from_json() -> None:
     scores = Scores.of(GROUPS, np.arange(7) / 3, np.ones(7), method="l2", samples=10)
     again = Scores.from_dict(json.loads(json.dumps(scores.to_dict())))

@@ -57,6 +57,14 @@ def test_prune_leaves_the_module_alone_and_keeps_its_class(task) -> None:
     assert result.report.result.measured.score > 0.6
 
 
+def test_a_network_that_labels_every_position_takes_no_single_labels() -> None:
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Conv2d(4, 2, 1)).eval()
+    x = torch.rand(40, 1, 5, 5)
+    with pytest.raises(DataError, match=r"\(2, 3, 3\) numbers for each, not one score per class"):
+        oamip.prune(net, (x, torch.arange(40) % 2), budget="units=0.5", scoring="l2")
+
+
 def test_any_kind_of_data_will_do(task) -> None:
     net, x, y = task
     dataset = TensorDataset(torch.from_numpy(x), torch.from_numpy(y))
@@ -222,8 +230,8 @@ def test_a_format_that_fails_is_named_and_the_others_stay(pruned, tmp_path, monk
     from oamip.writers.steps import Positive
 
     result, _ = pruned
-    monkeypatch.setitem(onnx_graph._RULES, Positive, lambda w, step, _: w.input(step))
-    with pytest.raises(ModelFileError, match=r"model\.onnx is not written.*model\.pt2, model\.safetensors is written"):
+    monkeypatch.setitem(onnx_graph.RULES, Positive, lambda w, step, _: w.input(step))
+    with pytest.raises(ModelFileError, match=r"model\.onnx is not written.*: model\.pt2, model\.safetensors"):
         result.save(tmp_path, ("onnx", "pt2", "safetensors"))
     assert {path.name for path in tmp_path.glob("model.*")} == {"model.pt2", "model.safetensors"}
     with pytest.raises(MismatchError, match=r"model\.onnx"):

@@ -181,12 +181,19 @@ def open_pruning(
 
 
 def check_output(path: Path | None, *, folder: bool) -> None:
-    """Refuse, before any work, a folder where a file must go, or the other way round."""
+    """Refuse, before any work, a folder where a file must go, the other way round, or where nothing can be written."""
     from oamip.errors import InputError
 
-    if path is not None and path.exists() and path.is_dir() != folder:
+    if path is None:
+        return
+    if path.exists() and path.is_dir() != folder:
         kind, other = ("folder", "file") if folder else ("file", "folder")
         raise InputError(f"{path} is a {other}; give the name of a {kind}")
+    above = next(place for place in (path, *path.absolute().parents) if place.exists())
+    if not path.exists() and not above.is_dir():
+        raise InputError(f"{path} cannot be written: {above} is a file; give a folder")
+    if not os.access(above, os.W_OK):
+        raise InputError(f"{path} cannot be written: no permission to write to {above}; give another place")
 
 
 @contextmanager

@@ -97,11 +97,13 @@ def prune(
             learning_rate=learning_rate,
             baselines=chosen,
         )
-        if out is not None:
-            result.save(out, kinds)
-        if json is not None:
-            write_atomically(json, json_format.dumps(result.report.to_dict(), indent=1))
-    _show(result, solving, out, kinds)
+    _show(result, solving)  # first, so that a file that cannot be written costs nobody the answer
+    if json is not None:
+        write_atomically(json, json_format.dumps(result.report.to_dict(), indent=1))
+    if out is not None:
+        result.save(out, kinds)
+        networks = ", ".join(f"model.{kind}" for kind in kinds)
+        print(f"Written to {out}: {networks}, decision.json, report.json, report.md")
 
 
 def importance_options(flags: Importance, *, regression: bool = False) -> ImportanceOptions:
@@ -162,13 +164,8 @@ def _formats(text: str, out: Path | None) -> tuple[str, ...]:
     return names
 
 
-def _show(result: Result, solving: Solving, out: Path | None, kinds: tuple[str, ...]) -> None:
-    from rich import print as show
-
+def _show(result: Result, solving: Solving) -> None:
     width, colour = console()
     print(result.report.table(width=width, colour=colour), end="")
     if result.solution is not None:
         solving.show(result.solution)
-    if out is not None:
-        networks = ", ".join(f"model.{kind}" for kind in kinds)
-        show(f"Written to {out}: {networks}, decision.json, report.json, report.md")

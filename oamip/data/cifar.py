@@ -50,13 +50,13 @@ def cifar10(data_dir: Path | None) -> tuple[Part, Part, str]:
         raise DataError(
             f"{folder} holds none of data_batch_1 to data_batch_5; --data-dir is the folder above {_FOLDER}"
         )
-    images, labels = zip(*(_batch(folder / name) for name in found), strict=True)
+    images, labels = zip(*(read_batch(folder / name) for name in found), strict=True)
     train = np.concatenate(images), np.concatenate(labels)
     missing = "" if len(found) == len(_BATCHES) else f" ({', '.join(found)})"
-    return train, _batch(folder / "test_batch"), f"{len(found)} of {len(_BATCHES)} training batches{missing}"
+    return train, read_batch(folder / "test_batch"), f"{len(found)} of {len(_BATCHES)} training batches{missing}"
 
 
-def _batch(path: Path) -> Part:
+def read_batch(path: Path) -> Part:
     content = _plain(path)
     content = {_text(key): value for key, value in content.items()} if isinstance(content, dict) else {}
     pixels, labels = content.get("data"), content.get("labels")

@@ -95,13 +95,13 @@ def _idx(spec: str, data_dir: Path | None, seed: int) -> Data:
     raw = Path(data_dir) / _IDX_FOLDERS[spec] / "raw"
     parts = {}
     for part, prefix in (("train", "train"), ("test", "t10k")):
-        images = _idx_array(raw / f"{prefix}-images-idx3-ubyte", 3)
-        labels = _idx_array(raw / f"{prefix}-labels-idx1-ubyte", 1)
+        images = read_idx(raw / f"{prefix}-images-idx3-ubyte", 3)
+        labels = read_idx(raw / f"{prefix}-labels-idx1-ubyte", 1)
         parts[part] = split_of(images[:, None].astype(np.float32) / 255, labels, f"{spec}: {part}")
     return with_score(parts["train"], parts["test"], seed, spec, classes=10)
 
 
-def _idx_array(path: Path, dimensions: int) -> NDArray[np.uint8]:
+def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
     """An IDX file of bytes: 0 0 8 d, then d sizes as big-endian 32-bit integers, then the values."""
     zipped = path.with_name(f"{path.name}.gz")
     if not path.exists() and not zipped.exists():

@@ -97,7 +97,7 @@ def draw(network: Network, path: Path | str | None = None, bounds: Stable | None
             _bar(axes, point, widths[name], stability[name])
     axes.legend(handles=entries, ncols=columns, **_LEGEND)
     if path is not None:
-        write_atomically(Path(path), _written(figure, Path(path).suffix.lower()))
+        write_atomically(Path(path), _written(figure, Path(path).suffix.lower()), folders=False)
     return figure
 
 

@@ -163,7 +163,11 @@ class Network:
     def _inputs(self, x: ArrayLike | Mapping[str, ArrayLike]) -> Values:
         given = x if isinstance(x, Mapping) else dict.fromkeys(self.inputs[:1], x)
         if set(given) != set(self.inputs):
-            raise InputError(f"the network has inputs {list(self.inputs)}; values were given for {list(given)}")
+            example = ", ".join(f"'{name}': …" for name in self.inputs)
+            raise InputError(
+                f"the network has inputs {list(self.inputs)}; values were given for {list(given)}; "
+                f"name them all, as in network({{{example}}})"
+            )
         values = {name: np.asarray(value, dtype=np.float64) for name, value in given.items()}
         for name, value in values.items():
             if value.shape[1:] != self[name].shape or value.ndim == 0:

@@ -83,8 +83,16 @@ class Pruning:
         """
         self._tell(f"reading {self.name}")
         groups = find_groups(read(self.module, self.example_input))
-        outputs = int(np.prod(groups.network.output.shape))
-        if self.data.classes is not None and self.data.classes > outputs:
+        if self.data.classes is None:
+            return groups
+        shape = groups.network.output.shape
+        if len(shape) != 1:
+            raise DataError(
+                f"'{self.data.name}' has one label for each sample, and the network gives {shape} numbers for each, "
+                "not one score per class; let it end in one, as with a mean over the positions"
+            )
+        (outputs,) = shape
+        if self.data.classes > outputs:
             raise DataError(
                 f"the labels of '{self.data.name}' run to {self.data.classes - 1}, "
                 f"the network has {outputs} outputs (classes 0 to {outputs - 1})"
@@ -159,7 +167,8 @@ class Pruning:
         if fill and classes and chosen.y is not None:
             rarest = np.bincount(chosen.y, minlength=classes)
             if rarest.min() < count // classes:
-                _log.warning("scoring hears only %d samples of class %d", rarest.min(), rarest.argmin())
+                heard = f"only {rarest.min()} samples" if rarest.min() else "no sample"
+                _log.warning("scoring hears %s of class %d", heard, rarest.argmin())
         return chosen.x.astype(np.float64), chosen.y
 
     @cached_property

@@ -88,7 +88,7 @@ class Result:
         if failed:
             reasons = "; ".join(f"model.{name} is not written: {error}" for name, error in failed.items())
             written = ", ".join(f"model.{name}" for name in formats if name not in failed) or "no network"
-            raise ModelFileError(f"{reasons} ({written} is written to {folder})") from next(iter(failed.values()))
+            raise ModelFileError(f"{reasons} (written to {folder}: {written})") from next(iter(failed.values()))
 
 
 def checked_formats(formats: Sequence[str]) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ import torch
 from oamip.network import LinearMap, Scale, Selection, average_pool, identity
 from oamip.readers.draft import BATCH, Array, Draft, Shape, Signal
 from oamip.readers.piecewise import stretch
-from oamip.readers.shapes import axis_of
+from oamip.readers.shapes import axis_of, move, permute
 
 __all__ = [
     "add",
@@ -168,12 +168,12 @@ def _joined_constant(draft: Draft, constant: Any) -> Array:
 
 
 def mean(draft: Draft, x: Signal, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Signal:
-    """``mean`` over positions, never over samples or channels."""
+    """``mean`` over any axes but the batch; channels that it averages stay or go together."""
     return _reduced(draft, x, dim, keepdim, dtype, "averages", mean=True)
 
 
 def total(draft: Draft, x: Signal, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Signal:
-    """``sum`` over positions, never over samples or channels."""
+    """``sum`` over any axes but the batch; channels that it adds up stay or go together."""
     return _reduced(draft, x, dim, keepdim, dtype, "sums", mean=False)
 
 
@@ -182,12 +182,29 @@ def _reduced(draft: Draft, x: Signal, dim: Any, keepdim: bool, dtype: Any, what:
     axes = {axis_of(draft, x, axis) for axis in given}
     if not axes or 0 in axes:
         draft.refuse(f"it {what} over the batch, which mixes samples; name the axes, as in mean((2, 3))")
-    if 1 in axes:
-        draft.refuse(f"it {what} over channels (axis 1); only axes from 2 on are read")
     if dtype not in (None, torch.float64):
         draft.refuse("it changes the precision; leave dtype out")
-    spatial = list(enumerate(x.shape[1:], 2))
-    windows = [[(0, n, n if mean else 1)] if axis in axes else [(i, i + 1, 1) for i in range(n)] for axis, n in spatial]
-    out = tuple(1 if axis in axes else n for axis, n in spatial if keepdim or axis not in axes)
-    map_ = average_pool(x.shape, windows, out)
-    return draft.affine(map_.out_shape, (x, map_))
+    shape = tuple(1 if axis in axes else n for axis, n in enumerate(x.shape, 1) if keepdim or axis not in axes)
+    if not shape:
+        draft.refuse(f"it {what} over all axes but the batch; write keepdim=True")
+    if 1 not in axes:
+        sides = [_whole(n, mean) if axis in axes else _each(n) for axis, n in enumerate(x.shape[1:], 2)]
+        map_ = average_pool(x.shape, sides, shape[1:])
+        return draft.affine(map_.out_shape, (x, map_))
+    # A map over positions does the same in every channel, so the axes that stay are put in front, as channels.
+    kept = [axis for axis in range(1, len(x.size)) if axis not in axes]
+    x = permute(draft, x, 0, *kept, *sorted(axes))
+    positions = math.prod(x.shape[len(kept) :])
+    x = move(draft, x, np.arange(math.prod(x.shape)).reshape(-1, positions))
+    map_ = average_pool(x.shape, [_whole(positions, mean)], ())
+    return move(draft, draft.affine(map_.out_shape, (x, map_)), np.arange(math.prod(shape)).reshape(shape))
+
+
+def _whole(size: int, mean: bool) -> list[tuple[int, int, int]]:
+    """The one window over a whole axis."""
+    return [(0, size, size if mean else 1)]
+
+
+def _each(size: int) -> list[tuple[int, int, int]]:
+    """A window for each position of an axis that stays."""
+    return [(i, i + 1, 1) for i in range(size)]

@@ -17,7 +17,7 @@ from torch import fx, nn
 
 from oamip.errors import UnsupportedOperator
 from oamip.readers.names import is_identifier, is_path
-from oamip.readers.vocabulary import FUNCTION_NAMES, FUNCTIONS, METHODS, MODULE_BY_NAME, MODULES, REMEDY
+from oamip.readers.vocabulary import ATTRIBUTES, FUNCTION_NAMES, FUNCTIONS, METHODS, MODULE_BY_NAME, MODULES, REMEDY
 
 __all__ = ["Blueprint", "Malformed", "checked_path", "read_graph", "read_module", "written_modules", "written_node"]
 
@@ -62,6 +62,8 @@ def written_node(node: fx.Node) -> dict[str, Any]:
         if target not in FUNCTION_NAMES:
             raise UnsupportedOperator(getattr(target, "__name__", str(target)), node.name, REMEDY)
         target = FUNCTION_NAMES[target]
+        if target == "getattr" and node.args[1] not in ATTRIBUTES:
+            raise UnsupportedOperator(f"attribute '{node.args[1]}'", node.name, REMEDY)
     elif node.op == "call_method" and target not in METHODS:
         raise UnsupportedOperator(str(target), node.name, REMEDY)
     elif node.op == "placeholder" and node.args:
@@ -112,7 +114,10 @@ def read_graph(nodes: list[dict[str, Any]]) -> fx.Graph:
         kwargs = {_identifier(key): _read(value, made) for key, value in node["kwargs"].items()}
         if op in ("placeholder", "output") and (kwargs or len(args) != (op == "output")):
             raise Malformed(f"node {name!r} ({op}) has arguments that it cannot have")
-        made[name] = graph.create_node(op, _target(op, node["target"], name), args, kwargs, name)
+        target = _target(op, node["target"], name)
+        if target is getattr and not (len(args) == 2 and not kwargs and args[1] in ATTRIBUTES):
+            raise UnsupportedOperator(f"getattr{args[1:]}", name, REMEDY)
+        made[name] = graph.create_node(op, target, args, kwargs, name)
     if sum(node.op == "output" for node in graph.nodes) != 1:
         raise Malformed("the graph needs exactly one output")
     graph.lint()

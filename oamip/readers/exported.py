@@ -23,7 +23,7 @@ from torch import fx, nn
 
 from oamip.errors import MismatchError, ModelFileError, UnsupportedOperator
 from oamip.readers.archive import Malformed, Program, Ref, read_archive
-from oamip.readers.aten import RULES as _RULES
+from oamip.readers.aten import RULES
 from oamip.readers.builder import Builder
 from oamip.readers.draft import BATCH
 from oamip.readers.names import legal
@@ -39,7 +39,7 @@ def load_exported(path: Path | str) -> fx.GraphModule:
     paths they had where the archive tells them. The network is returned in evaluation mode, on the CPU.
 
     Raises:
-        ModelFileError: the file is missing, damaged, of another version, or keeps weights as pickles.
+        ModelFileError: the file is missing, damaged, of another version, keeps weights as pickles, or holds a NaN.
         UnsupportedOperator: an ATen operator without a rule, by name, or a network exported in training mode.
         MismatchError: the modules do not compute what the archive computes.
     """
@@ -48,6 +48,7 @@ def load_exported(path: Path | str) -> fx.GraphModule:
         raise ModelFileError(f"{source} is missing; give the path of an existing file")
     try:
         program = read_archive(source)
+        _refuse_not_finite(program)
         network = _build(program)
         _compare(program, network, source)
     except (UnsupportedOperator, MismatchError):
@@ -101,7 +102,7 @@ def _build(program: Program) -> fx.GraphModule:
     for name in program.inputs:
         builder.values[name] = builder.graph.placeholder(legal(name))
     for call in program.calls:
-        rule = _RULES.get(call.operator)
+        rule = RULES.get(call.operator)
         if rule is None:
             raise call.unsupported(remedy(call.operator.split(".")[1]))
         made = rule(builder, call)
@@ -116,6 +117,12 @@ def _build(program: Program) -> fx.GraphModule:
     network.graph.eliminate_dead_code()  # sizes that only a view asked for
     network.recompile()
     return network
+
+
+def _refuse_not_finite(program: Program) -> None:
+    for place, tensor in program.weights.values():
+        if not tensor.isfinite().all():
+            raise Malformed(f"tensor '{place}' holds NaN or infinity; train the network again")
 
 
 def _compare(program: Program, network: nn.Module, path: Path) -> None:

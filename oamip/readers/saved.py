@@ -82,12 +82,11 @@ def save(module: nn.Module, example_input: torch.Tensor | tuple[torch.Tensor, ..
     metadata = {"format": _FORMAT, "version": str(_VERSION), "graph": json.dumps(graph)}
     content = serialise(_written_tensors(traced), metadata)
     target = Path(path)
-    if not target.parent.is_dir():  # a mistyped folder is told, not made
-        raise ModelFileError(f"{target}: cannot be written (there is no folder {target.parent})")
     write_atomically(
         target,
         content,
         check=lambda written: _compare(original, load(written), inputs, target),
+        folders=False,
         error=ModelFileError,
     )
 

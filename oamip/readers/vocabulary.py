@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from oamip.readers.norms import FixedNorm1d, FixedNorm2d
 
-__all__ = ["FUNCTIONS", "FUNCTION_NAMES", "METHODS", "MODULES", "MODULE_BY_NAME", "REMEDY"]
+__all__ = ["ATTRIBUTES", "FUNCTIONS", "FUNCTION_NAMES", "METHODS", "MODULES", "MODULE_BY_NAME", "REMEDY"]
 
 REMEDY = "build the network from the modules and functions listed in oamip.readers.vocabulary"
 
@@ -73,7 +73,8 @@ MODULES: dict[type[nn.Module], Callable[[Any], dict[str, Any]]] = {
     **dict.fromkeys((nn.ReplicationPad1d, nn.ReplicationPad2d), _attributes("padding")),
     **dict.fromkeys((nn.ConstantPad1d, nn.ConstantPad2d), _attributes("padding value")),
     nn.Flatten: _attributes("start_dim end_dim"),
-    **dict.fromkeys((nn.Dropout, nn.Dropout1d, nn.Dropout2d), _attributes("p inplace")),
+    nn.Unflatten: _attributes("dim unflattened_size"),
+    **dict.fromkeys((nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout), _attributes("p inplace")),
     nn.Identity: _attributes(""),
 }
 MODULE_BY_NAME = {kind.__name__: kind for kind in MODULES}
@@ -84,18 +85,38 @@ def _named(prefix: str, source: Any, names: str) -> dict[str, Callable[..., Any]
 
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
-    **_named("operator", operator, "add sub mul truediv floordiv neg abs getitem iadd isub imul itruediv"),
-    **_named("torch", torch, "add sub mul div neg abs relu clamp maximum minimum max min mean sum amax amin"),
-    **_named("torch", torch, "cat stack chunk split unbind narrow select index_select flip roll softmax log_softmax"),
-    **_named("torch", torch, "flatten reshape permute transpose squeeze unsqueeze"),
-    **_named("torch.nn.functional", functional, "linear relu relu6 leaky_relu hardtanh hardsigmoid dropout pad"),
-    **_named("torch.nn.functional", functional, "softshrink threshold softmax log_softmax interpolate pixel_shuffle"),
+    **_named("operator", operator, "add sub mul truediv floordiv neg abs matmul getitem iadd isub imul itruediv"),
+    **_named("torch", torch, "add sub subtract rsub mul multiply div divide true_divide neg negative"),
+    **_named("torch", torch, "abs absolute matmul zeros_like relu relu_ prelu threshold"),
+    **_named(
+        "torch",
+        torch,
+        "clamp clip clamp_min clamp_max maximum minimum max min mean sum amax amin max_pool1d max_pool2d",
+    ),
+    **_named("torch", torch, "conv1d conv2d conv_transpose1d conv_transpose2d softmax log_softmax"),
+    **_named("torch", torch, "cat concat concatenate stack chunk split tensor_split unbind narrow select index_select"),
+    **_named("torch", torch, "flip roll tile repeat_interleave movedim swapaxes swapdims channel_shuffle"),
+    **_named("torch", torch, "pixel_unshuffle flatten reshape permute transpose squeeze unsqueeze"),
+    **_named("torch.nn.functional", functional, "linear relu relu6 leaky_relu leaky_relu_ rrelu hardtanh hardtanh_"),
+    **_named("torch.nn.functional", functional, "hardsigmoid softshrink threshold softmax log_softmax"),
+    **_named("torch.nn.functional", functional, "dropout dropout1d dropout2d pad interpolate pixel_shuffle unfold"),
     **_named("torch.nn.functional", functional, "max_pool1d max_pool2d avg_pool1d avg_pool2d"),
     **_named("torch.nn.functional", functional, "adaptive_avg_pool1d adaptive_avg_pool2d"),
+    **_named("torch.nn.functional", functional, "adaptive_max_pool1d adaptive_max_pool2d"),
+    "getattr": getattr,
 }
 FUNCTION_NAMES = {function: name for name, function in FUNCTIONS.items()}
 
-_ARITHMETIC_METHODS = "add sub mul div neg abs relu relu_ add_ sub_ mul_ clamp maximum minimum mean sum amax amin"
-_SHAPE_METHODS = "size view reshape flatten permute transpose squeeze unsqueeze expand contiguous softmax log_softmax"
-_PARTS_METHODS = "chunk split unbind narrow select flip roll"
-METHODS = frozenset(f"{_ARITHMETIC_METHODS} {_SHAPE_METHODS} {_PARTS_METHODS}".split())
+ATTRIBUTES = frozenset({"shape", "ndim", "dtype", "device"})
+"""What ``getattr`` may ask of a tensor."""
+
+_ARITHMETIC_METHODS = "add sub mul div neg abs absolute matmul mean sum max min maximum minimum amax amin"
+_ACTIVATION_METHODS = "relu clamp clip clamp_min clamp_max softmax log_softmax"
+_IN_PLACE_METHODS = "add_ sub_ mul_ div_ abs_ relu_ clamp_ clip_ clamp_min_ clamp_max_"
+_SHAPE_METHODS = "size dim view reshape flatten unflatten permute transpose movedim swapaxes swapdims squeeze unsqueeze"
+_PARTS_METHODS = "chunk split tensor_split unbind narrow select index_select flip roll"
+_COPYING_METHODS = "expand expand_as repeat repeat_interleave tile clone contiguous detach double new_zeros"
+METHODS = frozenset(
+    f"{_ARITHMETIC_METHODS} {_ACTIVATION_METHODS} {_IN_PLACE_METHODS} "
+    f"{_SHAPE_METHODS} {_PARTS_METHODS} {_COPYING_METHODS}".split()
+)

@@ -22,9 +22,9 @@ A `Network` may come from anywhere; what is written computes the same, which is 
       )
     )
 
-The files: `lowering` takes a network apart into the `steps` that torch and ONNX both have; `moves` and `pools` find out
-what arrays of indices mean; `torch_module` and `onnx_graph` write the steps down, one rule for each; `onnx_file` and
-`formats` put files in place, after they were loaded again and compared.
+The files: `lowering` takes a network apart into the `steps` that torch and ONNX both have; `moves`, `boxes` and `pools`
+find out what arrays of indices mean; `torch_rules` and `onnx_graph` write the steps down, one rule for each;
+`onnx_file` and `formats` put files in place, after they were loaded again and compared.
 """
 
 from __future__ import annotations

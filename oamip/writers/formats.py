@@ -50,8 +50,6 @@ def save(module: nn.Module, example_input: torch.Tensor, path: Path | str) -> No
     kind = Path(path).suffix.removeprefix(".")
     if kind not in FORMATS:
         raise InputError(f"{path}: the name must end in one of {', '.join(f'.{name}' for name in FORMATS)}")
-    if not Path(path).parent.is_dir():  # a mistyped folder is told, not made
-        raise ModelFileError(f"{path}: cannot be written (there is no folder {Path(path).parent})")
     FORMATS[kind](module, example_input, Path(path))
 
 
@@ -74,6 +72,7 @@ def _exported(module: nn.Module, example_input: torch.Tensor, path: Path) -> Non
         path,
         file.getvalue(),
         check=lambda written: _compare(load_exported(written), x, expected, path),
+        folders=False,
         error=ModelFileError,
     )
 

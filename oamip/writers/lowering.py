@@ -10,7 +10,6 @@ where it scales data and stays a constant.
 
 from __future__ import annotations
 
-import itertools
 import math
 import re
 from collections.abc import Iterable, Sequence
@@ -38,36 +37,27 @@ from oamip.network import (
     TransposedConvolution,
     Weighted,
 )
-from oamip.writers.moves import Box, box_of, moves, reshaped
+from oamip.writers.boxes import Box, box_of, extent_of, side_by_side, value_around
+from oamip.writers.moves import moves, reshaped
 from oamip.writers.pools import averaged, largest
+from oamip.writers.shapes import result_of
 from oamip.writers.steps import (
-    AveragePool,
     Bend,
     Cat,
-    Channels,
     Conv,
     ConvTranspose,
     Expand,
     Gather,
     Largest,
     Linear,
-    MaxPool,
-    Mean,
-    Merge,
     Norm,
     Pad,
-    Permute,
-    Pick,
     Positive,
-    Reshape,
     Scaled,
     Shape,
     Shifted,
-    Squeeze,
     Step,
-    Take,
     Total,
-    Unsqueeze,
 )
 
 __all__ = ["Lowered", "lower"]
@@ -159,7 +149,7 @@ class _Lowering:
     def _chain(self, name: str, operators: Iterable[Any], x: str) -> str:
         """Operators of one input, one behind the other."""
         for operator in operators:
-            x = self._step(name, operator, (x,), _result(operator, self.shapes[x]))
+            x = self._step(name, operator, (x,), result_of(operator, self.shapes[x]))
         return x
 
     # ── nodes ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -246,8 +236,8 @@ class _Lowering:
                 inner, sign = Selection(np.arange(node.bias.size).reshape(node.shape), map_.in_shape), -1
             term = self._edge(node.name, self.values[source], inner)
             parts.setdefault(box or whole, []).append((term, sign))
-        joined = {box: self._sum(node.name, terms, _extent(box)) for box, terms in parts.items()}
-        axis = _side_by_side(list(joined), node.shape)
+        joined = {box: self._sum(node.name, terms, extent_of(box)) for box, terms in parts.items()}
+        axis = side_by_side(list(joined), node.shape)
         if axis is not None:
             ordered = [joined[box] for box in sorted(joined, key=lambda box: box[axis])]
             return self._step(node.name, Cat(axis), ordered, node.shape)
@@ -307,7 +297,7 @@ class _Lowering:
             return self._shifted(node.name, self._edge(node.name, x, map_), node.bias)
         inside = tuple(slice(*side) for side in box)
         moved = self._chain(node.name, moves(map_.index[inside], map_.in_shape), x)
-        value = _value_around(node.bias, inside)
+        value = value_around(node.bias, inside)
         if value is None:
             return self._shifted(node.name, self._padded(node.name, moved, box, node.shape), node.bias)
         return self._padded(node.name, moved, box, node.shape, value)
@@ -387,62 +377,3 @@ def _least(array: Array) -> Array:
         if (array == array.take([0], axis)).all():
             array = array.take([0], axis)
     return array.reshape(()) if array.size == 1 else np.ascontiguousarray(array)
-
-
-def _extent(box: Box) -> Shape:
-    return tuple(stop - start for start, stop in box)
-
-
-def _side_by_side(boxes: Sequence[Box], shape: Shape) -> int | None:
-    """The axis along which boxes fill an array without gap or overlap."""
-    if len(boxes) < 2:
-        return None
-    for axis, size in enumerate(shape):
-        others = {tuple(side for at, side in enumerate(box) if at != axis) for box in boxes}
-        sides = sorted(box[axis] for box in boxes)
-        whole = {tuple((0, n) for at, n in enumerate(shape) if at != axis)}
-        joints = all(one[1] == other[0] for one, other in itertools.pairwise(sides))
-        if others == whole and joints and sides[0][0] == 0 and sides[-1][1] == size:
-            return axis
-    return None
-
-
-def _value_around(bias: Array, inside: tuple[slice, ...]) -> float | None:
-    """The one value of a bias outside of a box, where it is 0 inside."""
-    outside = np.ones(bias.shape, dtype=np.bool_)
-    outside[inside] = False
-    values = np.unique(bias[outside])
-    if bias[inside].any() or values.size > 1:
-        return None
-    return float(values[0]) if values.size else 0.0
-
-
-def _result(operator: Any, shape: Shape) -> Shape:
-    """The shape that an operator of one input, other than a layer, makes of a shape."""
-    if isinstance(operator, Merge):
-        size = int(np.prod(shape[operator.start : operator.stop + 1]))
-        return (*shape[: operator.start], size, *shape[operator.stop + 1 :])
-    if isinstance(operator, Squeeze):
-        return (*shape[: operator.axis], *shape[operator.axis + 1 :])
-    if isinstance(operator, Unsqueeze):
-        return (*shape[: operator.axis], 1, *shape[operator.axis :])
-    if isinstance(operator, Reshape | Expand):
-        return operator.shape
-    if isinstance(operator, Permute):
-        return tuple(shape[axis] for axis in operator.axes)
-    if isinstance(operator, Take):
-        cuts = zip(operator.slices, shape, strict=True)
-        return tuple(size if cut is None else len(range(*cut)) for cut, size in cuts)
-    if isinstance(operator, Pick):
-        return tuple(len(operator.positions) if at == operator.axis else size for at, size in enumerate(shape))
-    if isinstance(operator, Gather):
-        return operator.index.shape
-    if isinstance(operator, Mean | Largest):
-        left = (1,) if operator.keep else ()
-        reduced = (left if axis in operator.axes else (size,) for axis, size in enumerate(shape))
-        return tuple(size for sizes in reduced for size in sizes)
-    if isinstance(operator, Channels):
-        return (shape[0], *operator.spatial)
-    if isinstance(operator, MaxPool | AveragePool):
-        return (shape[0], *(window.length for window in operator.windows))
-    return shape

@@ -1,7 +1,6 @@
 """What an array of indices does, said in operators that people write: flatten, permute, slice, pad, expand.
 
     moves(index, in_shape)      operators that bring an array of ``in_shape`` to ``x[index]``
-    box_of(index)               where the entries lie that are not −1, if they fill a box
     reshaped(before, after)     a reshape as merged and inserted axes, so that it states no width
 
 Four patterns are tried, from plain to rich: a reshape; each axis of the result walks along one axis of the source
@@ -33,29 +32,10 @@ from oamip.writers.steps import (
     Unsqueeze,
 )
 
-__all__ = ["Box", "box_of", "moves", "reshaped"]
+__all__ = ["moves", "reshaped"]
 
-Box: TypeAlias = tuple[tuple[int, int], ...]
 Digit: TypeAlias = tuple[int, int]
 """(size, stride): so many positions of the source, so far apart."""
-
-
-def box_of(index: Index) -> Box | None:
-    """(start, stop) along each axis of the entries that are not −1; ``None`` where they fill no box.
-
-    Example:
-        >>> box_of(np.array([[-1, -1, -1], [-1, 4, 5]]))
-        ((1, 2), (1, 3))
-    """
-    present = index >= 0
-    if not present.any():
-        return None
-    box = []
-    for axis in range(index.ndim):
-        hit = np.flatnonzero(present.any(axis=tuple(other for other in range(index.ndim) if other != axis)))
-        box.append((int(hit[0]), int(hit[-1]) + 1))
-    inside = present[tuple(slice(*side) for side in box)]
-    return tuple(box) if inside.all() else None
 
 
 def moves(index: Index, in_shape: Shape) -> tuple[Move, ...]:

@@ -55,6 +55,7 @@ def to_onnx(network: Network, path: Path | str, *, dtype: Literal["float32", "fl
         target,
         model.SerializeToString(deterministic=True),
         check=lambda written: _check(written, target, network, _AGREEMENT[dtype], np.dtype(dtype)),
+        folders=False,
         error=ModelFileError,
     )
 

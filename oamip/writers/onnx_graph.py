@@ -19,7 +19,7 @@ from oamip.writers import steps as s
 from oamip.writers.lowering import Lowered
 from oamip.writers.pools import weights_of
 
-__all__ = ["IR_VERSION", "OPSET", "model_of"]
+__all__ = ["IR_VERSION", "OPSET", "RULES", "model_of"]
 
 OPSET, IR_VERSION = 17, 8
 """Of 2022: every runtime in use reads them, and nothing here needs more."""
@@ -51,7 +51,7 @@ class _Writer:
             self.tensors[step.name] = name
             inputs.append(self._value(name, step.shape))
         for step in self.lowered.steps:
-            self.tensors[step.name] = _RULES[type(step.operator)](self, step, step.operator)
+            self.tensors[step.name] = RULES[type(step.operator)](self, step, step.operator)
         outputs: list[onnx.ValueInfoProto] = []
         for name in self.lowered.outputs:
             tensor, given = self.tensors[name], {value.name for value in (*inputs, *outputs)}
@@ -321,7 +321,7 @@ def _cat(w: _Writer, step: s.Step, op: s.Cat) -> str:
     return w.node("Concat", [w.tensors[name] for name in step.inputs], step.name, step.path, axis=op.axis + 1)
 
 
-_RULES: dict[type, Rule] = {
+RULES: dict[type, Rule] = {
     s.Linear: _linear,
     s.Conv: _conv,
     s.ConvTranspose: _conv_transpose,

@@ -85,6 +85,11 @@ def test_files_of_each_kind(zoo, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["again.svg", "net.pdf", "net.png", "net.svg"]
 
 
+def test_a_mistyped_folder_is_told(zoo, tmp_path):
+    with pytest.raises(InputError, match="there is no folder"):
+        zoo("mlp").network.draw(tmp_path / "mistyped" / "net.svg")
+
+
 def test_another_suffix_is_refused(zoo, tmp_path):
     with pytest.raises(InputError, match=r"net\.jpg: pictures end in \.svg, \.png, \.pdf"):
         zoo("mlp").network.draw(tmp_path / "net.jpg")

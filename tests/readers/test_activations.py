@@ -118,6 +118,8 @@ HALF = torch.tensor(0.5, dtype=torch.float64)
         lambda x: abs(x) + torch.abs(x - 1.0) + x.abs(),
         lambda x: torch.maximum(x, 0.5 - x),
         lambda x: torch.max(x, x.mean(2, keepdim=True)),
+        lambda x: torch.max(x, x.mean(1, keepdim=True)),
+        lambda x: x.sum((1, 2), keepdim=True) - x,
         lambda x: torch.minimum(x[:, :1], x).min(2.0 * x),
         lambda x: torch.maximum(0.5 * HALF, x).minimum(HALF),
         lambda x: (x + 1.0).clamp_(0.0, 1.0) + (x - 1.0).abs_(),

@@ -12,7 +12,8 @@ from torch import fx, nn
 from torch.nn import functional
 
 from oamip.errors import MismatchError, ModelFileError, UnsupportedOperator
-from oamip.readers import exported, saved
+from oamip.readers import saved
+from oamip.readers.aten import RULES
 from oamip.readers.exported import load_exported
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")
@@ -273,6 +274,14 @@ def test_changed_json_is_opened_or_refused_with_one_error(archive, data, value):
         load_exported(rewrite(archive, entry, change))
 
 
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_named(number, tmp_path):
+    module = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
+    module[2].weight.data[1, 3] = number
+    with pytest.raises(ModelFileError, match=r"net\.pt2.*'2\.weight' holds NaN or infinity"):
+        load_exported(export(module, (3,), tmp_path / "net.pt2"))
+
+
 def test_other_files_are_named(tmp_path, archive):
     with pytest.raises(ModelFileError, match="is missing"):
         load_exported(tmp_path / "nowhere.pt2")
@@ -286,7 +295,7 @@ def test_other_files_are_named(tmp_path, archive):
 
 
 def test_every_rule_names_an_operator_that_torch_has():
-    for name in exported._RULES:
+    for name in RULES:
         namespace, operator, overload = name.split(".")
         assert namespace == "aten"
         assert hasattr(getattr(torch.ops.aten, operator), overload)

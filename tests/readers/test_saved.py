@@ -13,7 +13,7 @@ from torch import fx, nn
 from torch.nn import functional
 
 from oamip.errors import MismatchError, ModelFileError, UnsupportedOperator
-from oamip.readers import saved
+from oamip.readers import operators, saved, vocabulary
 
 
 class Residual(nn.Module):
@@ -46,7 +46,22 @@ def series(*layers):
     return nn.Sequential(nn.Conv1d(2, 4, 3, stride=2), *layers), torch.rand(3, 2, 11)
 
 
+class Shuffle(nn.Module):
+    """Sizes that the graph asks for, in every way that torch has."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 4, 3, groups=1)
+
+    def forward(self, x):
+        x = self.conv(x)
+        batch, channels, height, width = x.shape
+        x = x.view(batch, 2, channels // 2, height, width).transpose(1, 2).reshape(batch, channels, height, width)
+        return x.repeat(1, 2, 1, 1).reshape(x.shape[0], x.ndim * 2, -1).movedim(1, -1).clamp_min(0)
+
+
 CASES = {
+    "shuffle": lambda: (Shuffle(), torch.rand(2, 1, 8, 8)),
     "residual": lambda: (Residual(), torch.rand(2, 1, 8, 8)),
     "mlp": lambda: (
         nn.Sequential(nn.Flatten(), nn.Linear(4, 3), nn.ReLU6(), nn.Linear(3, 2, bias=False)),
@@ -134,6 +149,7 @@ class Calls(nn.Module):
         (Calls(torch.sigmoid), "sigmoid"),
         (Calls(lambda x: x.exp()), "exp"),
         (Calls(lambda x: x.mean(dtype=torch.float64)), "float64"),
+        (Calls(lambda x: x.T), "attribute 'T'"),
     ],
 )
 def test_what_is_not_on_the_list_is_refused_by_name(module, operator_name, tmp_path):
@@ -284,11 +300,24 @@ def test_only_listed_operators_are_looked_up(written):
         rewrite(other, changed, tensors)
         with pytest.raises(UnsupportedOperator, match=target):
             saved.load(other)
+    for arguments in (["__class__"], ["shape", 0], []):
+        changed = copy.deepcopy(graph)
+        changed["nodes"][-2].update(op="call_function", target="getattr", args=[{"node": "x"}, *arguments], kwargs={})
+        rewrite(other, changed, tensors)
+        with pytest.raises(UnsupportedOperator, match="getattr"):
+            saved.load(other)
     changed = copy.deepcopy(graph)
     changed["modules"]["conv"]["kind"] = "Transformer"
     rewrite(other, changed, tensors)
     with pytest.raises(UnsupportedOperator, match="Transformer"):
         saved.load(other)
+
+
+def test_whatever_is_read_can_be_saved():
+    assert operators.MODULES.keys() <= vocabulary.MODULES.keys()
+    assert operators.FUNCTIONS.keys() <= vocabulary.FUNCTION_NAMES.keys()
+    assert operators.METHODS.keys() <= vocabulary.METHODS
+    assert {name: vocabulary.FUNCTIONS[name] for name in vocabulary.FUNCTION_NAMES.values()} == vocabulary.FUNCTIONS
 
 
 def test_sizes_that_the_weights_do_not_have_take_no_memory(written):

@@ -245,6 +245,24 @@ def test_channels_go_through_a_padded_shortcut_and_the_padding_stays():
     assert (small.first.out_channels, small.second.out_channels, small.head.in_features) == (2, 6, 6)
 
 
+@pytest.mark.parametrize("average", [lambda x: x.mean((1, 2)), lambda x: x.mean(1).mean(1)])
+def test_features_behind_the_positions_go_through_a_mean_over_them(average):
+    """Channels last, as in mixers and token networks."""
+
+    def forward(m: Any, x: Tensor) -> Tensor:
+        x = m.embed(m.first(x).permute(0, 2, 3, 1)).relu()
+        return m.head(average(x))
+
+    torch.manual_seed(0)
+    module = Calls(forward, first=nn.Conv2d(1, 4, 3), embed=nn.Linear(4, 6), head=nn.Linear(6, 2))
+    x = torch.randn(2, 1, 5, 5)
+    groups = find_groups(read(module, x))
+    assert {group.name: group.size for group in groups.groups} == {"first": 4, "embed": 6}
+    keep = {"first": np.arange(4) != 1, "embed": np.arange(6) % 2 == 0}
+    small = remove(module, x, groups, Decision(keep))
+    assert (small.embed.in_features, small.embed.out_features, small.head.in_features) == (3, 3, 3)
+
+
 @pytest.mark.parametrize("before", [0, 1])
 def test_channels_go_through_a_shortcut_joined_with_zeros_and_the_zeros_stay(before):
     """Option A as a concatenation: the joined zeros are counted in the source, so the channels over them stay."""

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oamip.writers import steps as s
-from oamip.writers.moves import box_of, moves
+from oamip.writers.boxes import box_of
+from oamip.writers.moves import moves
 
 
 def played(chain, x):

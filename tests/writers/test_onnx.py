@@ -112,7 +112,7 @@ def test_a_wrong_file_is_never_put_in_place(monkeypatch, zoo, tmp_path):
     from oamip.writers.steps import Positive
 
     (tmp_path / "net.onnx").write_bytes(b"before")
-    monkeypatch.setitem(onnx_graph._RULES, Positive, lambda w, step, _: w.node("Abs", [w.input(step)], step.name))
+    monkeypatch.setitem(onnx_graph.RULES, Positive, lambda w, step, _: w.node("Abs", [w.input(step)], step.name))
     with pytest.raises(MismatchError, match=r"net\.onnx.*differs from the network"):
         to_onnx(zoo("mlp").network, tmp_path / "net.onnx")
     assert (tmp_path / "net.onnx").read_bytes() == b"before"
@@ -126,6 +126,9 @@ def test_what_cannot_be_written_is_refused_with_the_way_out(monkeypatch, zoo, tm
     (tmp_path / "file").write_text("")
     with pytest.raises(ModelFileError, match="cannot be written"):
         to_onnx(network, tmp_path / "file" / "net.onnx")
+    with pytest.raises(ModelFileError, match="there is no folder"):
+        to_onnx(network, tmp_path / "mistyped" / "net.onnx")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(MissingDependency, match=r"oamip\[onnx\]"):
         to_onnx(network, tmp_path / "net.onnx")

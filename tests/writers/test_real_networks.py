@@ -14,8 +14,8 @@ from torch import nn
 
 import oamip
 from oamip.data import Data, Split
-from oamip.data.cifar import _batch
-from oamip.data.sources import _idx_array
+from oamip.data.cifar import read_batch
+from oamip.data.sources import read_idx
 from oamip.learning import accuracy
 from oamip.network import Network
 from oamip.readers import read
@@ -60,9 +60,9 @@ PUBLISHED = [
 def tested(shared):
     """The official test images and labels by the first letters of a network's name."""
     raw = shared / "data" / "MNIST" / "raw"
-    images = _idx_array(raw / "t10k-images-idx3-ubyte", 3)[:, None].astype(np.float32) / 255
-    mnist = Split(images, _idx_array(raw / "t10k-labels-idx1-ubyte", 1).astype(np.int64))
-    cifar = Split(*_batch(shared / "data" / "cifar-10-batches-py" / "test_batch"))
+    images = read_idx(raw / "t10k-images-idx3-ubyte", 3)[:, None].astype(np.float32) / 255
+    mnist = Split(images, read_idx(raw / "t10k-labels-idx1-ubyte", 1).astype(np.int64))
+    cifar = Split(*read_batch(shared / "data" / "cifar-10-batches-py" / "test_batch"))
     return lambda name: cifar if name.startswith(("cifar", "resnet")) else mnist
 
 
@@ -147,7 +147,7 @@ def test_one_network_in_two_files_is_one_network(network_of):
     ["l1", *(pytest.param(name, marks=pytest.mark.slow) for name in ("activation", "jacobian", "importance"))],
 )
 def test_resnet20_loses_half_its_channels_and_goes_out_as_onnx(criterion, resnet20, tested, tmp_path):
-    data = three_parts(tested("cifar"), 150, "cifar10").normalised(IMAGENET, (0.229, 0.224, 0.225))
+    data = three_parts(tested("cifar"), 60, "cifar10").normalised(IMAGENET, (0.229, 0.224, 0.225))
     scoring = oamip.Scoring(criterion, samples=20)
     result = oamip.prune(resnet20, data, budget="units=0.5/layer", scoring=scoring, refit=False)  # proves its equality
     assert result.report.result.measured.units == 176  # of 16 + 3·(16 + 32 + 64) coupled channels

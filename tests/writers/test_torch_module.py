@@ -168,10 +168,10 @@ def test_inputs_whose_names_are_alike_in_python_are_told_apart():
 
 
 def test_a_wrong_translation_is_never_handed_out(monkeypatch, zoo):
-    from oamip.writers import torch_module
     from oamip.writers.steps import Positive
+    from oamip.writers.torch_rules import RULES
 
-    monkeypatch.setitem(torch_module._RULES, Positive, lambda writer, step, _: writer.input(step))
+    monkeypatch.setitem(RULES, Positive, lambda writer, step, _: writer.input(step))
     with pytest.raises(MismatchError, match="differs from the network"):
         to_torch(zoo("mlp").network)
 

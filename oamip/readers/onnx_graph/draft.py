@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from oamip.errors import ModelFileError, UnsupportedOperator
 from oamip.network import Affine, Input, Layer, LinearMap, Max, Network, ReLU, Selection
 
-__all__ = ["ENTRIES", "Array", "Call", "Constant", "Draft", "Shape", "Signal", "printable", "sample"]
+__all__ = ["ENTRIES", "Array", "Call", "Constant", "Draft", "Shape", "Signal", "module_path", "printable", "sample"]
 
 Array: TypeAlias = NDArray[np.float64]
 Constant: TypeAlias = NDArray[Any]
@@ -47,6 +47,21 @@ def printable(text: str) -> str:
         Größe\n\x1b[31m
     """
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+
+
+def module_path(place: str) -> str:
+    """The module in the name that torch's exporter gives to a call: its scopes, where children repeat their parent.
+
+    Example:
+        >>> module_path("/blocks/blocks.0/body/body.2/body.2.0/Conv"), module_path("/fc/Gemm"), module_path("Conv_3")
+        ('blocks.0.body.2.0', 'fc', '')
+    """
+    path: list[str] = []
+    for scope in place.split("/")[1:-1]:
+        if path and scope.startswith(f"{path[-1]}."):
+            path.pop()
+        path.append(scope)
+    return ".".join(path) if place.startswith("/") else ""
 
 
 @dataclass(frozen=True)
@@ -107,6 +122,7 @@ class Draft:
         self.call: Call
         self._used = Counter[str]()
         self._makers = dict[str, str]()
+        self._owners = dict[str, str]()
 
     # ── where we are ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -201,9 +217,15 @@ class Draft:
     # ── layers ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def path(self, operand: int) -> str:
-        """What to call the layer whose weights are one of the call's inputs: as torch does, where torch wrote them."""
+        """What to call the layer whose weights are one of the call's inputs: as torch does, where torch wrote them.
+
+        Weights that torch's exporter has folded or turned have names of no meaning; the call's place tells the module,
+        unless another set of weights has that path.
+        """
         name = self.call.inputs[operand]
-        return printable(name.removesuffix(".weight")) if name in self.weights else self.place
+        stored = name in self.weights and not name.startswith("onnx::")
+        path = printable(name.removesuffix(".weight")) if stored else module_path(self.place) or self.place
+        return path if self._owners.setdefault(path, name) == name else self.place
 
     def absorb(self, operand: int, x: Signal, bias: Array) -> bool:
         """Make a constant the bias of the linear layer that made ``x``, if it has none and nobody else reads ``x``."""

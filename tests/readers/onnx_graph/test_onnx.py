@@ -4,6 +4,7 @@ import gzip
 import subprocess
 import sys
 import warnings
+from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
@@ -480,6 +481,33 @@ def exported(build, shape, path, *, opset=17, batch=True, fold=True):
             training=torch.onnx.TrainingMode.EVAL if fold else torch.onnx.TrainingMode.PRESERVE,
         )
     return module.double()
+
+
+def nested():
+    block = nn.Sequential(
+        nn.Sequential(nn.Conv2d(2, 4, 3, bias=False), nn.BatchNorm2d(4), nn.ReLU()), nn.Conv2d(4, 3, 1)
+    )
+    return nn.Sequential(OrderedDict(stem=nn.Conv2d(1, 2, 1), body=block, flat=nn.Flatten(2), head=nn.Linear(16, 2)))
+
+
+def test_layers_whose_weights_torch_folds_or_turns_keep_the_paths_of_their_modules(tmp_path):
+    exported(nested, (1, 6, 6), tmp_path / "net.onnx")
+    network = read_onnx(tmp_path / "net.onnx")
+    assert [node.layer.path for node in network.nodes(Affine) if node.layer] == ["stem", "body.0.0", "body.1", "head"]
+
+
+def test_two_layers_never_get_one_path(models, tmp_path):
+    names = ["onnx::MatMul_1", "onnx::MatMul_2"]
+    calls = [
+        helper.make_node("MatMul", [a, w], [b], name=f"/part/MatMul{end}")
+        for a, b, w, end in (("x", "h", names[0], ""), ("h", "y", names[1], "_1"))
+    ]
+    weights = [numpy_helper.from_array(np.full((2, 2), 1.0 + k, np.float32), name) for k, name in enumerate(names)]
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, (1, 2)) for name in "xy"]
+    graph = helper.make_graph(calls, "net", ends[:1], ends[1:], weights)
+    network = read_onnx(models.saved(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), tmp_path))
+    assert [node.layer.path for node in network.nodes(Affine) if node.layer] == ["part", "/part/MatMul_1"]
+    assert network(np.ones((1, 2))).tolist() == [[8.0, 8.0]]
 
 
 @pytest.mark.parametrize("batch", [True, False], ids=["any batch", "batch of one"])
