@@ -95,7 +95,7 @@ def test_wrong_raw_options_are_named_at_once(knapsack: Program) -> None:
         began = time.perf_counter()
         with pytest.raises(InputError, match=message):
             cbc(knapsack, raw=raw)
-        assert time.perf_counter() - began < 3.0
+        assert time.perf_counter() - began < 15.0  # and not when all is solved, in hours
 
 
 def test_tolerances_that_cbc_does_not_take_are_named_warnings() -> None:
@@ -179,7 +179,7 @@ def test_one_that_does_not_listen_is_ended_by_force(
     monkeypatch.setattr(process.Process.__init__, "__kwdefaults__", {"patience": 0.3})
     began = time.perf_counter()
     claim = outcome(knapsack, time_limit=0.0)
-    assert time.perf_counter() - began < 4.0
+    assert time.perf_counter() - began < 15.0
     assert (claim.reason, claim.x) == ("time_limit", None)
     assert claim.warnings == ("CBC did not stop when asked and was ended by force, so its best point is lost",)
 

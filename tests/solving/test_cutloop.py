@@ -154,9 +154,11 @@ def test_infeasible_and_unbounded() -> None:
 
 def test_one_time_limit_for_all_rounds() -> None:
     it = CrossEntropy(0, samples=100, columns=60, classes=10, binary=True)
-    solution = solve(it.program, Options(time_limit=1.0))
+    to_a_point = solve(it.program, Options(progress=lambda told: math.isfinite(told.objective))).seconds.solve
+    limit = 0.3 + 3.0 * to_a_point
+    solution = solve(it.program, Options(time_limit=limit))
     assert (solution.reason, solution.held) == ("time_limit", "feasible")
-    assert solution.seconds.solve < 2.5
+    assert solution.seconds.solve < limit + 4.0  # what is left for each round is asked on a clock of our own, below
     assert solution.verified
     assert 0 < solution.gap < 1
 
