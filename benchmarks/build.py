@@ -1,11 +1,11 @@
-"""Seconds and memory from a network to a model inside HiGHS, per backend and per peer library, against the floor.
+"""CPU seconds and memory from a network to a model inside HiGHS, per backend and per peer library, against the floor.
 
 The model is "maximise output 0 minus output 1" over the box [−1, 1] of a random dense ReLU network, by interval bounds
 and big-M. The floor (`floor.py`) fills one CSR matrix in place and passes it in one call. Ours starts from a `Network`,
 embeds it, builds in the language, compiles, and opens a session of HiGHS; a peer starts from its own description of the
-network and ends inside HiGHS, or inside its own solver where it has only that. Runs alternate, so that a busy machine
-slows all alike; each ratio is the median over rounds of (route ÷ floor in the same round). Memory is what Python
-allocates at the peak (tracemalloc, in a run of its own, since it slows).
+network and ends inside HiGHS, or inside its own solver where it has only that. Seconds are those of the CPU, and runs
+alternate, so that a busy machine slows all alike; each ratio is the median over rounds of (route ÷ floor in the same
+round). Memory is what Python allocates at the peak (tracemalloc, in a run of its own, since it slows).
 
     python benchmarks/build.py --repeats 7
 """
@@ -58,11 +58,11 @@ def through(backend: str, network: Network) -> Callable[[], None]:
 
 
 def seconds(run: Callable[[], Any]) -> float:
-    """Wall seconds of one run, with the garbage of earlier ones out of the way."""
+    """CPU seconds of one run, with the garbage of earlier ones out of the way; all runs keep to one thread."""
     gc.collect()
-    began = time.perf_counter()
+    began = time.process_time()
     run()
-    return time.perf_counter() - began
+    return time.process_time() - began
 
 
 def megabytes(run: Callable[[], Any]) -> float:
@@ -113,7 +113,7 @@ def main() -> None:
     packages += [] if given.no_peers else [distribution for distribution, _ in peers().values()]
     print(f"seed {given.seed}, {given.repeats} rounds, {platform.machine()}, Python {platform.python_version()}")
     print("; ".join(f"{name} {version(name)}" for name in packages), end="\n\n")
-    print("| network | route | ms | × floor (least-most) | peak MiB |")
+    print("| network | route | CPU ms | × floor (least-most) | peak MiB |")
     print("| --- | --- | ---: | ---: | ---: |")
     for sizes in NETWORKS[: given.networks]:
         print("\n".join(measure(sizes, given.repeats, given.seed, others=not given.no_peers)), flush=True)

@@ -7,7 +7,6 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
-from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from oamip.program.expression import Expression
@@ -33,28 +32,32 @@ def assemble(expressions: Sequence[Expression], starts: Mapping[str, int], width
 
     (Adding shifted matrices and stacking the sums, as scipy offers it, copies each entry four times.)
     """
-    terms = [
-        [(starts[name], _canonical(e.terms[name])) for name in sorted(e.terms, key=starts.__getitem__)]
+    parts = [
+        [_Part(starts[name], _canonical(e.terms[name])) for name in sorted(e.terms, key=starts.__getitem__)]
         for e in expressions
     ]
     lengths = [
-        sum((np.diff(m.indptr) for _, m in blocks), np.zeros(e.size, dtype=np.int64))
-        for e, blocks in zip(expressions, terms, strict=True)
+        sum((part.lengths for part in beside), np.zeros(e.size, dtype=np.int64))
+        for e, beside in zip(expressions, parts, strict=True)
     ]
     indptr = np.concatenate([[0], np.cumsum(np.concatenate([*lengths, np.zeros(0, dtype=np.int64)]))])
     kind = np.int32 if max(indptr[-1], width) < 2**31 else np.int64
     data, indices = np.empty(indptr[-1]), np.empty(indptr[-1], dtype=kind)
     row = 0
-    for expression, blocks in zip(expressions, terms, strict=True):
-        begin = indptr[row : row + expression.size]
-        for start, matrix in blocks:
-            _fill(data, indices, begin, matrix, start)
-            begin = begin + np.diff(matrix.indptr)
+    for expression, beside in zip(expressions, parts, strict=True):
+        _fill(data, indices, indptr[row : row + expression.size + 1], beside)
         row += expression.size
     whole = sp.csr_array((data, indices, indptr.astype(kind)), shape=(row, width))
     if not data.all():
         whole.eliminate_zeros()
     return whole
+
+
+class _Part:
+    """The matrix of one block in one expression: its first column, and how many entries each row has."""
+
+    def __init__(self, start: int, matrix: sp.csr_array) -> None:
+        self.start, self.matrix, self.lengths = start, matrix, np.diff(matrix.indptr)
 
 
 def _canonical(matrix: sp.csr_array) -> sp.csr_array:
@@ -64,23 +67,26 @@ def _canonical(matrix: sp.csr_array) -> sp.csr_array:
     return matrix
 
 
-def _fill(data: Vector, indices: NDArray[Any], begin: NDArray[np.int64], matrix: sp.csr_array, start: int) -> None:
-    """Copy the rows of a matrix to the places where they begin."""
-    if not matrix.nnz:
+def _fill(data: Vector, indices: NDArray[Any], indptr: NDArray[np.int64], beside: Sequence[_Part]) -> None:
+    """Copy the parts of one expression, side by side, into the rows that ``indptr`` says."""
+    rows = indptr.size - 1
+    if rows and all((part.lengths == part.lengths[0]).all() for part in beside):
+        # Rows of one length, as a dense layer has them: a part is a run of columns of a dense matrix.
+        run, at = slice(indptr[0], indptr[-1]), 0
+        values, columns = data[run].reshape(rows, -1), indices[run].reshape(rows, -1)
+        for part in beside:
+            shape = rows, int(part.lengths[0])
+            among = slice(at, at + shape[1])
+            values[:, among] = part.matrix.data.reshape(shape)
+            # "unsafe": as wide as the whole matrix needs
+            np.add(part.matrix.indices.reshape(shape), part.start, out=columns[:, among], casting="unsafe")
+            at += shape[1]
         return
-    lengths = np.diff(matrix.indptr)
-    per_row, apart = lengths[0], np.diff(begin)
-    if (lengths == per_row).all() and (apart[1:] == apart[:-1]).all():
-        # Rows of one length at equal distances, as a dense layer has them: two strided copies.
-        stride = int(apart[0]) if apart.size else int(per_row)
-        into = data[begin[0] :], indices[begin[0] :]
-        shape = lengths.size, per_row
-        values, columns = (as_strided(part, shape, (stride * part.itemsize, part.itemsize)) for part in into)
-        values[...] = matrix.data.reshape(shape)
-        np.add(matrix.indices.reshape(shape), start, out=columns, casting="unsafe")  # as wide as the matrix needs
-        return
-    places = np.repeat(begin - matrix.indptr[:-1], lengths) + np.arange(matrix.nnz)
-    data[places], indices[places] = matrix.data, matrix.indices + start
+    begin = indptr[:-1]
+    for part in beside:
+        places = np.repeat(begin - part.matrix.indptr[:-1], part.lengths) + np.arange(part.matrix.nnz)
+        data[places], indices[places] = part.matrix.data, part.matrix.indices + part.start
+        begin = begin + part.lengths
 
 
 def join(parts: list[Vector]) -> Vector:

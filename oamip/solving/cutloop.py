@@ -40,7 +40,7 @@ SHARE = 0.7  # of the way from the incumbent to the master point at which tangen
 DEPTH = 0.1  # such a tangent must cut at least this share of the violation off, or the master point's own is taken
 EXCESS = 1e-9  # violation of an epigraph that is cut
 ROUGH = 1e-4  # relative gap at which the linear rounds end when integers are still to come
-STALL = 12  # rounds without progress of bound or incumbent
+STALL = 50  # rounds without progress of bound or incumbent; steep functions need thirty before the bound moves
 
 
 @dataclass(frozen=True)

@@ -93,6 +93,6 @@ class Scale:
 
 
 def gap_absolute(options: Options, unit: float) -> float:
-    """The absolute gap that is asked for; the default one shrinks with the costs, what a user wrote does not."""
+    """The absolute gap that is asked for; the default, 1e-9, shrinks with the costs, and any other does not."""
     asked = options.gap_absolute
     return asked * min(1.0, unit) if asked == Options.gap_absolute else asked

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import TypeAlias
 
 import numpy as np
-import scipy.sparse as sp
+from numpy.typing import NDArray
 
 from oamip.options import Options
 from oamip.program import StandardForm
-from oamip.program.intervals import interval_product
+from oamip.solving.bounded import bounded, bounded_by
 from oamip.solving.driver import Driver
 from oamip.solving.infeasible import clash
 from oamip.solving.judge import Judgement, judge
@@ -24,19 +25,23 @@ PATIENCE = 10.0  # seconds at most for every further solve
 BOX = 1e5  # half the width of the box in which an optimum is looked for again
 BETTER = 1e-5  # relative
 
+Vector: TypeAlias = NDArray[np.float64]
 
-def in_doubt(form: StandardForm, judged: Judgement) -> bool:
+
+def in_doubt(form: StandardForm, judged: Judgement, duals: Vector | None) -> bool:
     """Whether a judged claim should be put to `confirm`.
 
-    ``infeasible`` and ``unbounded`` always, and a proven optimum of a program with indicators or sets whose bounds do
-    not bound its objective: SCIP calls points of unbounded ones optimal (2 of 187 random ones).
+    ``infeasible`` and ``unbounded`` always. A proven optimum where the bounds of the variables do not bound the
+    objective, if it is one of a program with indicators or sets, or one of a linear program that the solver's duals
+    do not bound either: of 187 random unbounded programs SCIP calls 2 optimal, and CBC 9 of 182 linear ones.
     """
     if judged.held != "proven":
         return judged.reason in ("infeasible", "unbounded")
-    if form.epigraphs or not (form.indicators or form.sos1):
+    if form.epigraphs or bounded(form):
         return False
-    low, high = interval_product(sp.csr_array(form.cost[None]), form.column_lower, form.column_upper)
-    return not math.isfinite(low[0] if form.sense == "min" else high[0])
+    if form.indicators or form.sos1:
+        return True
+    return not form.integer.any() and (duals is None or not bounded_by(form, duals))
 
 
 def confirm(

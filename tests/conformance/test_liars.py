@@ -9,9 +9,9 @@ import pytest
 
 from oamip.options import Options
 from oamip.plugins import entries
-from oamip.program import LogSumExp, Program, SumSquares, check
+from oamip.program import LogSumExp, Program, StandardForm, SumSquares, check
 from oamip.solution import Solution
-from oamip.solving import Driver, Session, find_driver, solve
+from oamip.solving import Driver, Outcome, Session, find_driver, solve
 from oamip.testing import instances, liars
 from oamip.testing.liars import Liar
 
@@ -91,6 +91,23 @@ def test_unbounded_is_put_to_a_second_solver_where_bounds_decide_nothing(maximis
     endless = Program("endless")
     endless.minimize(endless.variables("x", 1).sum())
     assert claims(solve(endless, solver=liars.FalselyUnbounded())) == ("unbounded", "none")
+
+
+@pytest.mark.parametrize("sense", ["min", "max"])
+def test_an_unbounded_linear_program_that_is_called_optimal_is_looked_at_again(sense: str) -> None:
+    def settled(form: StandardForm, _: Options, claim: Outcome) -> Outcome:
+        if claim.reason != "unbounded":
+            return claim
+        x = np.array([1.0, 2.0])
+        return replace(claim, reason="optimal", x=x, bound=form.objective(x), duals=np.zeros(1))
+
+    program = Program("endless")
+    x = program.variables("x", 2, 0)
+    program.add("row", x[0] - x[1] >= -1)
+    (program.maximize if sense == "max" else program.minimize)((1 if sense == "max" else -1) * x.sum())
+    solution = solve(program, solver=Liar(settled))
+    assert claims(solution) == ("unbounded", "none")
+    assert "within a box of 100000 it found a better point" in solution.warnings[-1]
 
 
 def test_a_start_that_is_better_by_more_than_the_gap_is_held_and_refutes_the_proof() -> None:

@@ -95,7 +95,7 @@ def test_wrong_raw_options_are_named_at_once(knapsack: Program) -> None:
         began = time.perf_counter()
         with pytest.raises(InputError, match=message):
             cbc(knapsack, raw=raw)
-        assert time.perf_counter() - began < 3.0
+        assert time.perf_counter() - began < 15.0  # and not when all is solved, in hours
 
 
 def test_tolerances_that_cbc_does_not_take_are_named_warnings() -> None:
@@ -179,7 +179,7 @@ def test_one_that_does_not_listen_is_ended_by_force(
     monkeypatch.setattr(process.Process.__init__, "__kwdefaults__", {"patience": 0.3})
     began = time.perf_counter()
     claim = outcome(knapsack, time_limit=0.0)
-    assert time.perf_counter() - began < 4.0
+    assert time.perf_counter() - began < 15.0
     assert (claim.reason, claim.x) == ("time_limit", None)
     assert claim.warnings == ("CBC did not stop when asked and was ended by force, so its best point is lost",)
 
@@ -231,3 +231,43 @@ def test_without_pseudo_terminals_a_pipe_will_do(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(process.os, "openpty", none)
     solution = cbc(knapsack, node_limit=3)
     assert (solution.reason, solution.held) == ("node_limit", "feasible")
+
+
+# ── unbounded programs ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("domain", ["continuous", "integer"])
+def test_an_unbounded_program_without_rows_is_called_so(domain: str) -> None:
+    program = Program()
+    x = program.variables("x", 3, [-np.inf, 1, 2], [np.inf, np.inf, 7], domain=domain)
+    program.maximize((x * [3.0, -3.0, 0.0]).sum())
+    claim = outcome(program)
+    assert (claim.reason, claim.x, claim.bound, claim.warnings) == ("unbounded", None, np.inf, ())
+
+
+def test_without_rows_and_between_bounds_that_no_integer_meets_it_is_infeasible() -> None:
+    program = Program()
+    program.variables("n", 1, 0.2, 0.8, domain="integer")
+    program.maximize(program.variables("x", 1).sum())
+    assert cbc(program).reason == "infeasible"
+
+
+def test_an_unbounded_linear_program_is_not_called_optimal() -> None:
+    # CBC says 'Optimal - objective value -997.25', and 'Dual inf 4e+18' before it.
+    program = Program()
+    x = program.variables("x", 3, [-1, -np.inf, -1], [4, np.inf, np.inf])
+    W = np.array([[-4.0, 0.0, -4.0], [-3.0, 0.0, -3.0], [0.0, 0.0, -4.0]])
+    program.add("above", W @ x >= [-15.0, -12.0, -11.0])
+    program.add("below", W @ x <= [-12.0, -8.0, -8.0])
+    program.minimize((x * [-3.0, 4.0, 4.0]).sum() - 1000)
+    assert outcome(program).reason == "unbounded"
+    assert cbc(program).reason == "unbounded"
+
+
+def test_a_relaxation_that_is_unbounded_says_nothing_of_feasibility() -> None:
+    program = Program()
+    n = program.variables("n", 2, [-1, -2], [-1, 1], domain="integer")
+    x = program.variables("x", 2, [-np.inf, -3], [np.inf, 1])
+    program.sos1("set", n.reshape(1, 2))
+    program.minimize((n * [3.0, 2.0]).sum() + 2 * x.sum())
+    assert cbc(program).reason == "unbounded"

@@ -92,11 +92,11 @@ ENDS = {
     "abort": ("error", "was killed by signal 6"),
     "exit": ("error", "ended with exit status 3"),
     "raise": ("error", "raised RuntimeError: mine"),
-    "stop": ("time_limit", "did not keep its time limit of 1 s and was killed"),
-    "hang": ("time_limit", "did not keep its time limit of 1 s and was killed"),
+    "stop": ("time_limit", "did not keep its time limit of 3 s and was killed"),
+    "hang": ("time_limit", "did not keep its time limit of 3 s and was killed"),
     "lie": ("error", "broke the protocol"),
 }
-LIMITS = {"stop": 1.0, "hang": 1.0}
+LIMITS = {"stop": 3.0, "hang": 3.0}  # until then it must have come to a point, however busy the machine
 
 
 def ended(program: Program, driver: Driver, **options: Any) -> Solution:
@@ -166,7 +166,7 @@ def test_a_process_stopped_between_two_solves_is_killed_and_replaced() -> None:
         assert session.pid is not None
         os.kill(session.pid, signal.SIGSTOP)
         assert session.solve(time_limit=0.2).reason == "time_limit"
-        assert session.solve(time_limit=5.0).reason == "optimal"
+        assert session.solve(time_limit=20.0).reason == "optimal"
 
 
 def _kill(session: RemoteSession, number: int) -> None:
@@ -279,7 +279,7 @@ def test_sessions_agree_through_every_change() -> None:
 
 
 def test_a_solve_is_the_same_solve(knapsack: Program, tmp_path: Path) -> None:
-    start = solve(knapsack, Options(time_limit=0.3))["take"].copy()
+    start = solve(knapsack, Options(stop_at_objective=50_000.0))["take"].copy()
     cases: list[tuple[Program, dict[str, Any], str]] = [
         (small(), {}, "optimal"),
         (cross_entropy(), {}, "optimal"),
@@ -287,7 +287,7 @@ def test_a_solve_is_the_same_solve(knapsack: Program, tmp_path: Path) -> None:
         (knapsack, {"node_limit": 0, "start": start}, "node_limit"),
         (knapsack, {"stop_at_objective": 50_000.0}, "objective_limit"),
         (knapsack, {"raw": {"mip_max_nodes": 0}, "log_file": tmp_path / "log"}, "node_limit"),
-        (knapsack, {"time_limit": 0.3}, "time_limit"),
+        (knapsack, {"time_limit": 1.0}, "time_limit"),
     ]
     with Isolated(HighsDriver()) as driver:
         for program, options, reason in cases:

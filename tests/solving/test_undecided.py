@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 
 import numpy as np
 import pytest
@@ -43,10 +44,12 @@ class Asked:
 def test_whatever_has_a_point_is_unbounded(second: Outcome, reason: str) -> None:
     heard: list[Progress] = []
     asked = Asked(second)
-    options = Options(time_limit=9.0, stop_at_objective=5.0, stop_at_bound=7.0, start=np.ones(2), progress=heard.append)
+    options = Options(
+        time_limit=60.0, stop_at_objective=5.0, stop_at_bound=7.0, start=np.ones(2), progress=heard.append
+    )
     session = Session(endless(), options, asked)
     first = Outcome("unbounded", np.ones(2), 99.0, nodes=1, points=(np.ones(2),), warnings=("one",), log="first ")
-    outcome = told_apart(session, first, options, math.inf)
+    outcome = told_apart(session, first, options, time.perf_counter() - 5.0)
     assert (outcome.reason, outcome.x, outcome.bound, outcome.points) == (reason, None, math.inf, ())
     assert (outcome.nodes, outcome.warnings, outcome.log) == (3, ("one",), "first second")
     ((form, told),) = asked.heard
@@ -57,6 +60,7 @@ def test_whatever_has_a_point_is_unbounded(second: Outcome, reason: str) -> None
         3,
     )
     assert (told.stop_at_objective, told.stop_at_bound, told.start) == (None, None, None)
+    assert 0.0 < told.time_limit <= 55.0
     assert told.progress is not None
     told.progress(Progress(1.0, 2.0, 3.0, 4, x=np.ones(2)))
     assert math.isnan(heard[0].objective)

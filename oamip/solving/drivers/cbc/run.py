@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from oamip.options import Options
 from oamip.program import StandardForm
 from oamip.solution import Reason
+from oamip.solving.bounded import bounded, bounded_by
 from oamip.solving.drivers.cbc.call import Called, call
 from oamip.solving.drivers.cbc.command import raised
 from oamip.solving.drivers.cbc.log import final_bound, nodes, start_was_taken
@@ -22,10 +23,9 @@ from oamip.solving.undecided import told_apart
 
 __all__ = ["run"]
 
-PREPROCESS = (
-    "preprocess"  # an option of CBC's own, off unless it crashes without, as it does on some unbounded programs
-)
+PREPROCESS = "preprocess"  # an option of CBC's own, off unless it crashes without
 CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGFPE)
+RELAXATION = "Linear relaxation unbounded"  # its last words before it calls such a program infeasible, or crashes
 TAIL = 3  # last lines of the log that go into a warning
 
 
@@ -39,10 +39,13 @@ def run(form: StandardForm, options: Options) -> Outcome:
     began = time.perf_counter()
     if _crossed(form):
         return Outcome("infeasible", None, no_bound(form))
+    if not (form.A.nnz or bounded(form)):  # on which CBC crashes
+        return told_apart(Session(form, options, run), Outcome("unbounded", None, no_bound(form)), options, began)
     told = _called(form, options)
     reason = _reason(told)
     outcome = replace(_outcome(form, told, reason, options), nodes=nodes(told.log), log=told.log)
-    if reason in ("infeasible", "unbounded") and _ambiguous(told):
+    mistaken = outcome.duals is not None and not bounded_by(form, outcome.duals)
+    if mistaken or (reason in ("infeasible", "unbounded") and _ambiguous(told)):
         outcome = told_apart(Session(form, options, run), outcome, options, began)
     return replace(outcome, seconds=time.perf_counter() - began)
 
@@ -51,7 +54,7 @@ def _called(form: StandardForm, options: Options) -> Called:
     """One call; a second one with preprocessing where CBC crashes without."""
     began = time.perf_counter()
     told = call(form, options)
-    if -told.exit not in CRASHES or PREPROCESS in options.raw:
+    if -told.exit not in CRASHES or PREPROCESS in options.raw or RELAXATION in told.log:
         return told
     left = max(0.0, options.time_limit - (time.perf_counter() - began))
     return call(form, options.with_(time_limit=left, raw={**options.raw, PREPROCESS: "on"}))
@@ -65,6 +68,8 @@ def _crossed(form: StandardForm) -> bool:
 def _reason(told: Called) -> Reason:
     """Why it stopped; ``Stopped on iterations`` is what CBC says of nodes and interrupts alike."""
     status = told.status
+    if RELAXATION in told.log and told.stopped is None:
+        return "unbounded"
     if told.exit < 0 and told.stopped is None:
         return "error"
     if status.startswith("Optimal"):
@@ -87,7 +92,7 @@ def _ambiguous(told: Called) -> bool:
 
     ``Problem is infeasible`` it says of either, when there are integers.
     """
-    words = ("infeasible or unbounded", "Problem is infeasible")
+    words = (RELAXATION, "infeasible or unbounded", "Problem is infeasible")
     return told.status.startswith("Unbounded") or any(text in told.log for text in words)
 
 
@@ -129,7 +134,7 @@ def _warnings(form: StandardForm, told: Called, reason: Reason, options: Options
         found.append("option start: CBC did not take it")
     if told.forced:
         found.append("CBC did not stop when asked and was ended by force, so its best point is lost")
-    elif told.exit < 0 and told.stopped is None:
+    elif reason == "error" and told.exit < 0:
         name = signal.Signals(-told.exit).name
         found.append(f"CBC was ended by {name}, which oamip did not send, so its best point is lost")
     elif reason == "error":
