@@ -125,6 +125,7 @@ def train(
     wanted = None if then_prune is None else Budget.parse(then_prune)
     if wanted is None and (units.least, units.multiple) != (1, 1):
         raise InputError("--least and --multiple are for --then-prune; training lets units die where they die")
+    _check_used(method, penalty, training)
     check_output(out, folder=True)
     with progress() as tell:
         if wanted is not None:
@@ -139,6 +140,23 @@ def train(
         if wanted is not None:
             _then_prune(run, small, wanted, way, solving)
     print(f"Written to {out}: {', '.join(run.written)}")
+
+
+def _check_used(method: str, penalty: Penalty, training: Training) -> None:
+    """A flag that a method would pass over in silence is refused."""
+    from oamip.errors import InputError
+
+    unused = {"group-lasso": ["alpha", "scale"], "ridge": ["alpha", "scale"], "spr": [], "bigm": []}.get(
+        method, [name for name in vars(penalty) if name != "reference" and (name, method) != ("lam", "weighted-sum")]
+    )
+    given: dict[str, object] = {name: vars(penalty)[name] for name in unused}
+    if method in ("weighted-sum", "smgd"):
+        given["weight_decay"] = training.weight_decay
+    usual = {**vars(Penalty()), **vars(Training())}
+    for name, value in given.items():
+        if value != usual[name]:
+            flag = "--no-linear" if name == "linear" else "--" + name.replace("_", "-")
+            raise InputError(f"{flag} means nothing to --method {method}; leave it out")
 
 
 class _Run:
@@ -287,7 +305,7 @@ class _Run:
 
         if self.method == "plain":
             return self._plain(module)
-        objectives = Objectives(module)
+        objectives = Objectives(module, include=self.scope.include, exclude=self.scope.exclude)
         if self.method == "smgd":
             return MultiGradient(objectives, optimiser=self.optimiser)
         lam = 3e-4 if self.penalty.lam is None else self.penalty.lam

@@ -148,7 +148,8 @@ def load(path: Path | str) -> fx.GraphModule:
     try:
         with safe_open(source, framework="pt") as file:
             metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a mapping
+            # Copied: the file's own memory begins anywhere, where products round in another way, and is the file's.
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118  # not a mapping
         return _rebuilt(_blueprint(metadata), tensors)
     except UnsupportedOperator:
         raise

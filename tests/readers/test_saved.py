@@ -170,6 +170,15 @@ def test_what_cannot_be_traced_or_kept_is_refused(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_what_is_loaded_gives_the_very_same_outputs(seed, tmp_path):
+    torch.manual_seed(seed)  # matrix products round by where in memory the weights begin, and files begin anywhere
+    net = nn.Sequential(nn.Linear(10, 32), nn.ReLU(), nn.Linear(32, 16), nn.ReLU(), nn.Linear(16, 1))
+    x = torch.randn(2, 10)
+    saved.save(net, x, tmp_path / "net.safetensors")
+    assert torch.equal(saved.load(tmp_path / "net.safetensors")(x), net(x))
+
+
 def test_a_failed_save_keeps_the_old_file(tmp_path):
     path = tmp_path / "net.safetensors"
     saved.save(nn.Linear(2, 2), torch.rand(1, 2), path)

@@ -130,7 +130,9 @@ def test_every_method_trains(trained, tmp_path, method, flags):
     if not reference.exists():
         module = BUILT_IN["digits-mlp"].build()
         torch.save(module.state_dict(), reference.with_suffix(".pt"))
-    flags = [*flags, "--epochs", "2", "--finetune", "0", "--out", "out"]
+    flags = [*flags, "--epochs", "2", "--out", "out"]
+    if method in ("spr", "group-lasso", "bigm"):
+        flags += ["--finetune", "0"]
     if method in ("spr", "bigm"):
         flags += ["--reference", str(reference.with_suffix(".pt"))]
     told = oamip("train", "digits-mlp", "--method", method, *flags, cwd=tmp_path)
@@ -163,3 +165,30 @@ def test_wrong_calls_are_told_in_a_line(tmp_path):
             "train", "digits-mlp", "--epochs", "0", "--finetune", "0", "--out", "x", *flags, cwd=tmp_path, status=2
         )
         assert message in told
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (["--alpha", "0"], "alpha=0.0"),
+        (["--lam", "nan"], "lam=nan"),
+        (["--scale", "0"], "scale=0.0"),
+        (["--method", "group-lasso", "--alpha", "0.5"], "--alpha means nothing"),
+        (["--method", "smgd", "--lam", "0.1"], "--lam means nothing"),
+        (["--method", "plain", "--finetune", "2"], "--finetune means nothing"),
+        (["--method", "weighted-sum", "--weight-decay", "0.1"], "--weight-decay means nothing"),
+    ],
+    ids=" ".join,
+)
+def test_wrong_and_idle_flags_are_told_before_anything_is_trained(tmp_path, flags, told):
+    said = oamip("train", "digits-mlp", *flags, "--out", "out", cwd=tmp_path, status=2)
+    assert told in said
+    assert "epoch" not in said
+
+
+def test_the_norm_counts_the_layers_that_are_included(tmp_path):
+    flags = ["--method", "weighted-sum", "--lam", "0.05", "--epochs", "15", "--learning-rate", "0.01"]
+    oamip("train", "digits-mlp", *flags, "--include", "3", "--out", "out", cwd=tmp_path)
+    state = weights(tmp_path / "out/model.safetensors")
+    first, second = (state[name] for name in sorted(name for name in state if name.endswith("weight"))[:2])
+    assert (first == 0).float().mean() < 0.1 < (second == 0).float().mean()

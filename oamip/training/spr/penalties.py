@@ -24,7 +24,20 @@ from oamip.training.spr.bounds import FLOOR, Reference, weight_bounds
 from oamip.training.spr.groups import WeightGroups
 from oamip.training.spr.terms import bigm, bigm_prox, lasso_prox, spr, spr_prox
 
-__all__ = ["SPR", "BigMRelaxation", "GroupLasso", "Penalty", "Ridge"]
+__all__ = ["SPR", "BigMRelaxation", "GroupLasso", "Penalty", "Ridge", "check_share"]
+
+
+def check_share(alpha: float) -> None:
+    """The share of the ridge.
+
+    Raises:
+        InputError: it is not inside (0, 1).
+    """
+    if not 0.0 < alpha < 1.0:
+        raise InputError(
+            f"alpha={alpha}: it must be above 0 and below 1; near 0 the charge of each group counts alone, near 1 the "
+            "ridge alone"
+        )
 
 
 class Penalty:
@@ -90,11 +103,7 @@ class _Switched(Penalty):
 
     def __init__(self, groups: WeightGroups, bounds: Sequence[Tensor], alpha: float) -> None:
         super().__init__(groups, bounds)
-        if not 0.0 < alpha < 1.0:
-            raise InputError(
-                f"alpha={alpha}: it must be above 0 and below 1; near 0 the charge of each group counts alone, near 1 "
-                "the ridge alone"
-            )
+        check_share(alpha)
         self.alpha = float(alpha)
 
     @classmethod

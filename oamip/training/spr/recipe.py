@@ -5,6 +5,7 @@ Validation data (``data.score``) stops the training and sets the thresholds; the
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -24,7 +25,7 @@ from oamip.pruning.result import Result
 from oamip.training.spr.bounds import weight_bounds
 from oamip.training.spr.groups import WeightGroups
 from oamip.training.spr.method import Held, Regularised
-from oamip.training.spr.penalties import SPR, BigMRelaxation, GroupLasso, Penalty, Ridge
+from oamip.training.spr.penalties import SPR, BigMRelaxation, GroupLasso, Penalty, Ridge, check_share
 from oamip.training.spr.removal import shrink
 from oamip.training.spr.threshold import Cut, cut_groups
 
@@ -74,6 +75,12 @@ class Recipe:
             raise InputError(
                 f"penalty '{self.penalty}' by '{self.descent}' steps: choose one of {', '.join(PENALTIES)}, by "
                 "proximal or subgradient steps"
+            )
+        check_share(self.alpha)
+        if not (0.0 <= self.lam < math.inf and 0.0 < self.scale < math.inf and 0.0 <= self.weight_decay < math.inf):
+            raise InputError(
+                f"lam={self.lam}, scale={self.scale}, weight_decay={self.weight_decay}: give numbers, the first and "
+                "the last at least 0, the scale above 0"
             )
         if self.finetune < 0 or not (self.finetune_rate is None or self.finetune_rate > 0):
             raise InputError(f"finetune={self.finetune} epochs at a rate of {self.finetune_rate}: neither is negative")

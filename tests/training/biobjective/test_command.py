@@ -8,10 +8,12 @@ from contextlib import chdir, redirect_stderr, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from oamip.cli import main
+from oamip.data import load
 from oamip.readers import saved
 from oamip.training.biobjective.front import Front
 
@@ -85,9 +87,27 @@ def test_processes_find_a_users_own_class_and_give_the_same_front(tmp_path: Path
         "    def forward(self, x):\n        return self.last(torch.relu(self.first(x.flatten(1))))\n"
         "def net():\n    torch.manual_seed(0)\n    return Net()\n"
     )
+    parts = {"train": load("digits").train, "test": load("digits").test}
+    np.savez(
+        tmp_path / "few.npz", **{f"{of}_{name}": vars(part)[of][:200] for name, part in parts.items() for of in "xy"}
+    )
     found = []
     for jobs in ("1", "2"):
-        args = ("--epochs", "3", "--solves", "3", "--no-retrain", "--batch", "32", "--jobs", jobs, "--out", jobs)
+        args = (
+            "--data",
+            "few.npz",
+            "--epochs",
+            "3",
+            "--solves",
+            "3",
+            "--no-retrain",
+            "--batch",
+            "32",
+            "--jobs",
+            jobs,
+            "--out",
+            jobs,
+        )
         code, _, err = oamip("front", "mine:net", *args, cwd=tmp_path)
         assert code == 0, err
         found.append([replace(p, seconds=0, cpu=0) for p in Front.load(tmp_path / jobs).points])

@@ -47,7 +47,9 @@ def test_residual_networks_are_trained_small(zoo, data, coupled):
 
 
 def test_recipes_refuse_what_they_cannot_do(zoo, data):
-    for wrong in ({"penalty": "magic"}, {"descent": "magic"}, {"finetune": -1}, {"finetune_rate": 0.0}):
+    words = ({"penalty": "magic"}, {"descent": "magic"})
+    numbers = ({"alpha": 0.0}, {"alpha": 1.0}, {"lam": -1.0}, {"scale": 0.0}, {"finetune": -1}, {"finetune_rate": 0.0})
+    for wrong in (*words, *numbers):
         with pytest.raises(InputError):
             Recipe(**wrong)
     with pytest.raises(InputError, match="reference network"):

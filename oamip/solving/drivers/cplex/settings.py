@@ -59,7 +59,8 @@ def _settings(options: Options) -> dict[str, tuple[str, Any]]:
         "mip.tolerances.absmipgap": ("gap_absolute", options.gap_absolute),
         "simplex.tolerances.feasibility": ("feasibility", options.feasibility),
         "simplex.tolerances.optimality": ("feasibility", options.feasibility),
-        "barrier.qcpconvergetol": ("feasibility", max(options.feasibility, 1e-12)),
+        # The one tolerance for rows and gap alike, so it is the smaller of the two.
+        "barrier.qcpconvergetol": ("feasibility", max(min(options.feasibility, options.gap_relative), 1e-12)),
         "mip.tolerances.integrality": ("integrality", options.integrality),
         "parallel": ("threads", DETERMINISTIC),
         "threads": ("threads", options.threads),
