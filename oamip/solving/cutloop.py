@@ -146,13 +146,15 @@ class _Loop:
         """Solve the integer master and cut at its points; loosely at first, as any bound of a master is one of ours."""
         tightest = 0.5 * self.options.gap_relative
         gap, absolute = 1e-2, 0.5 * self.options.gap_absolute
+        # To HiGHS this is the tolerance of rows as well: tangents must hold as finely as all else.
+        integrality = min(self.options.integrality, self.options.feasibility)
         stalled, before = 0, (math.inf, -math.inf)
         while True:
             if self.best.point is not None:
                 self.master.session.set_start(self.best.point.x)
                 gap = min(gap, 0.1 * (self.best.value - self.bound) / max(abs(self.best.value), 1e-10))
             gap = max(gap, tightest)
-            outcome = self.master.solve(gap_relative=gap, gap_absolute=absolute)
+            outcome = self.master.solve(gap_relative=gap, gap_absolute=absolute, integrality=integrality)
             if outcome.reason == "unbounded":
                 if self.master.box(self.epigraphs.carriers):
                     continue

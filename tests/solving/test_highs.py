@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -57,3 +60,20 @@ def test_small_coefficients_count_and_those_that_are_too_small_are_named(size: f
     program.add("dust", x[0] * 1e-13 + x[1] <= 1)
     (warning,) = solve(program, solver="highs").warnings
     assert warning.startswith("HiGHS takes coefficients below 1e-12 for 0, here 1; the first is 1e-13, of x[0] in dust")
+
+
+def test_a_solve_error_does_not_spoil_the_solves_to_come() -> None:
+    # The warm simplex method on tangents of 1e7 ends with a solve error in each of these; some runs after it crashed.
+    script = """
+from oamip.program import Program, SumSquares
+from oamip.solving import solve
+
+for _ in range(20):
+    program = Program()
+    x, t = program.variables("x", 2), program.variables("t", 1)
+    program.epigraph("square", SumSquares(), x.reshape(1, 2), t)
+    program.minimize(t.sum() * 1e-6 - x.sum())
+    print(solve(program).held)
+"""
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=100)
+    assert (ended.returncode, ended.stdout.split()) == (0, ["proven"] * 20)

@@ -122,6 +122,12 @@ class HighsSession(Session):
     def restart(self) -> None:  # noqa: D102
         self._highs.clearSolver()
 
+    def _renew(self) -> None:
+        """A HiGHS of its own once more: after a solve error later runs of one crash the process, cleared or not."""
+        self._highs = highspy._core._Highs()
+        apply(self._highs, self.options, integer=True)
+        self._pass_model(self.form)
+
     def close(self) -> None:  # noqa: D102
         self._highs.clear()
         if self._log_to is not None:
@@ -147,6 +153,8 @@ class HighsSession(Session):
         if not undecided and (status == highspy.HighsStatus.kError or claim["reason"] == "error"):
             warnings.append(f"HiGHS ended with '{self._highs.modelStatusToString(ended)}': {_last_line(watch.log)}")
         outcome = Outcome(**claim, warnings=tuple(warnings), log="".join(watch.log))
+        if ended in (Status.kSolveError, Status.kNotset):
+            self._renew()
         if undecided:
             outcome = told_apart(self, outcome, options, began)
         return replace(outcome, seconds=time.perf_counter() - began)
