@@ -84,12 +84,14 @@ def test_a_constant_neuron_goes_into_the_biases_behind_it() -> None:
     assert all(torch.equal(tensor, before[name]) for name, tensor in module.state_dict().items())
 
 
-def test_a_constant_neuron_stays_where_no_bias_can_take_it() -> None:
+def test_a_constant_neuron_goes_into_a_bias_that_is_made_for_it() -> None:
     torch.manual_seed(0)
     module = nn.Sequential(nn.Linear(5, 8), nn.ReLU(), nn.Linear(8, 3, bias=False)).double()
     zero(module[0].weight[2])
     put(module[0].bias[2], 0.7)
-    assert compact(module, torch.zeros(1, 5).double())[0].out_features == 8
+    small = compact(module, torch.zeros(1, 5).double())
+    assert (small[0].out_features, small[2].bias is not None) == (7, True)
+    assert same(small, module, (5,)) < 1e-14
     put(module[0].bias[2], -0.7)
     assert compact(module, torch.zeros(1, 5).double())[0].out_features == 7
 
@@ -126,12 +128,12 @@ def test_channels_die_through_batch_norm_and_flattening() -> None:
     zero(module[0].weight[1], module[4].weight[3], module[4].bias[3])  # the norm makes a constant out of channel 1
     put(module[1].bias[1], -5.0)  # which the ReLU cuts off
     zero(module[7].weight[:, 4:8])  # nobody reads channel 1 behind
-    small = compact(module, torch.zeros(1, 1, 6, 6).double(), torch.rand(20, 1, 6, 6).double())
+    small = compact(module, torch.zeros(1, 1, 6, 6).double())
     assert (small[0].out_channels, small[4].out_channels, small[7].in_features) == (3, 3, 12)
     assert same(small, module, (1, 6, 6)) < 1e-13
 
 
-def test_a_constant_channel_goes_into_a_dense_layer_and_not_into_a_convolution() -> None:
+def test_a_constant_channel_goes_into_what_reads_it_all_alike() -> None:
     module = cnn()
     zero(module[4].weight[3])
     put(module[4].bias[3], 0.4)
@@ -141,7 +143,15 @@ def test_a_constant_channel_goes_into_a_dense_layer_and_not_into_a_convolution()
     other = cnn()
     zero(other[0].weight[1])
     put(other[1].bias[1], 5.0)
-    assert compact(other, torch.zeros(1, 1, 6, 6).double())[0].out_channels == 4
+    small = compact(other, torch.zeros(1, 1, 6, 6).double())
+    assert small[0].out_channels == 3
+    assert same(small, other, (1, 6, 6)) < 1e-13
+    padded = cnn()
+    padded[4] = nn.Conv2d(4, 4, 3, padding=1).double()  # behind padding it is not constant at the border
+    padded[7] = nn.Linear(4 * 9, 6).double()
+    zero(padded[0].weight[1])
+    put(padded[1].bias[1], 5.0)
+    assert compact(padded, torch.zeros(1, 1, 6, 6).double())[0].out_channels == 4
 
 
 class Residual(nn.Module):
