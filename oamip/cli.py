@@ -60,16 +60,21 @@ app.command(
 )
 
 
+_GOES_ON = {"train": ", and --resume goes on from the last epoch", "front": ", and the same command goes on from there"}
+"""What becomes of an interrupted run, by command."""
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line (of this process by default); exits 1 if it failed, 2 on wrong input, 130 if interrupted."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        app(sys.argv[1:] if arguments is None else arguments, exit_on_error=False, print_error=False)
+        app(given, exit_on_error=False, print_error=False)
     except CycloptsError as error:
         _fail(f"{error} (see oamip --help)", 2)
     except OamipError as error:
         _fail(str(error), 2 if isinstance(error, InputError | MissingDependency) else 1)
     except KeyboardInterrupt:
-        _fail("interrupted; nothing more is written", 130)
+        _fail(f"interrupted; nothing more is written{_GOES_ON.get(given[0] if given else '', '')}", 130)
     except BrokenPipeError:
         # The reader of our output went away (oamip ... | head); nothing is left to tell it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import hypothesis
 import numpy as np
@@ -426,6 +427,22 @@ def rng() -> np.random.Generator:
 def resnet20(shared: Path) -> nn.Module:
     """ResNet-20 for CIFAR-10 with the trained weights of `../shared/networks`; not to be changed."""
     return open_model("resnet20", weights=shared / "networks" / "resnet20_cifar10.th")
+
+
+@pytest.fixture
+def run_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], int]:
+    """Runs the blocks of a page of `docs` one after the other, in an empty folder, and tells how many there are."""
+
+    def run(page: str) -> int:
+        text = (Path(__file__).parents[1] / "docs" / page).read_text(encoding="utf-8")
+        blocks = re.findall(r"^```python\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+        monkeypatch.chdir(tmp_path)
+        names: dict[str, Any] = {"__name__": "page"}
+        for number, block in enumerate(blocks, 1):
+            exec(compile(block, f"{page}, block {number}", "exec"), names)
+        return len(blocks)
+
+    return run
 
 
 # ── seconds per folder ───────────────────────────────────────────────────────────────────────────────────────────────

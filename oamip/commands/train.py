@@ -234,9 +234,11 @@ class _Run:
 
     def grouped(self) -> tuple[Report, nn.Module]:
         """A penalty on groups of weights, removal, fine-tuning."""
-        from oamip.training.spr import Recipe, train_and_shrink
+        import torch
 
-        p = self.penalty
+        from oamip.training.spr import Recipe, WeightGroups, train_and_shrink
+
+        p, module = self.penalty, self.start()
         recipe = Recipe(
             penalty=self.method,  # type: ignore[arg-type]
             lam=1.0 if p.lam is None else p.lam,
@@ -250,9 +252,11 @@ class _Run:
             finetune=p.finetune,
             finetune_rate=p.finetune_rate,
         )
+        example = torch.from_numpy(self.data.train.x[:2])
+        WeightGroups.of(module, example, linear=p.linear, scope=self.scope)  # a wrong scope is told before any training
         needed = self.method in ("spr", "bigm") or p.reference is not None
         result: Trained = train_and_shrink(
-            self.start(),
+            module,
             self.data,
             recipe,
             self.plan,

@@ -153,6 +153,21 @@ def test_an_onnx_file_is_trained_on_with_samples_in_its_shape_and_the_scale_aske
     assert saved.load(tmp_path / "out/model.safetensors")(torch.zeros(1, 64)).shape == (1, 10)
 
 
+def test_a_wrong_scope_is_told_before_anything_is_trained(tmp_path):
+    told = oamip("train", "digits-mlp", "--epochs", "1", "--include", "nothing", "--out", "x", cwd=tmp_path, status=2)
+    assert "matches no layer" in told
+    assert "epoch" not in told
+
+
+def test_an_interrupted_run_says_how_to_go_on(tmp_path, monkeypatch):
+    def interrupted(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("oamip.data.load", interrupted)
+    told = oamip("train", "digits-mlp", "--epochs", "1", "--out", "x", cwd=tmp_path, status=130)
+    assert "--resume" in told
+
+
 def test_wrong_calls_are_told_in_a_line(tmp_path):
     for flags, message in (
         (["--alpha", "1"], "alpha=1"),

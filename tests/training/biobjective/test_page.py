@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import re
 import runpy
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 ROOT = Path(__file__).parents[3]
 
 
-def test_the_page_runs_as_it_stands(capsys: pytest.CaptureFixture[str]) -> None:
-    text = (ROOT / "docs/biobjective.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"^```python\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
-    assert len(blocks) == 3
-    names: dict[str, Any] = {"__name__": "page"}
-    for number, block in enumerate(blocks, 1):
-        exec(compile(block, f"biobjective.md, block {number}", "exec"), names)
+def test_the_page_runs_as_it_stands(run_page: Callable[[str], int], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_page("biobjective.md") == 3
     assert "knee: λ2" in capsys.readouterr().out
 
 

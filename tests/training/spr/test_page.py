@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import re
 import runpy
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 ROOT = Path(__file__).parents[3]
 
 
-def test_the_page_runs_as_it_stands() -> None:
-    text = (ROOT / "docs/training.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"^```python\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
-    assert len(blocks) == 3
-    names: dict[str, Any] = {"__name__": "page"}
-    for number, block in enumerate(blocks, 1):
-        exec(compile(block, f"training.md, block {number}", "exec"), names)
+def test_the_page_runs_as_it_stands(run_page: Callable[[str], int]) -> None:
+    assert run_page("training.md") == 3
 
 
 @pytest.mark.slow
