@@ -26,15 +26,14 @@ from oamip.network.labels import carries
 from oamip.network.maps import LinearMap, Selection, Sum
 from oamip.network.network import Network
 from oamip.network.nodes import Affine, Max, Node
+from oamip.network.sampling import random_inputs
 
-__all__ = ["TOLERANCE", "random_inputs", "shrink"]
+__all__ = ["TOLERANCE", "shrink"]
 
 Array: TypeAlias = NDArray[np.float64]
 
 TOLERANCE = 1e-9
 """Largest ‖small − masked‖∞ / max(1, ‖masked‖∞) of a node. Sums in another order differ by about 1e-15 per term."""
-
-_SAMPLES = 8
 
 
 def shrink(groups: Groups, keep: NDArray[np.bool_]) -> Network:
@@ -109,17 +108,6 @@ def _cut_node(node: Node, cut: Cut, before: Mapping[str, Cut]) -> Node:
 
 
 # ── the proof ────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def random_inputs(network: Network, samples: int = _SAMPLES, seed: int = 0) -> dict[str, Array]:
-    """Normal samples for every input, from small to large: near 0 the biases show, far out the weights."""
-    rng = np.random.default_rng(seed)
-    scales = np.geomspace(0.1, 10.0, samples)
-    inputs = {}
-    for name in network.inputs:
-        shape = network[name].shape
-        inputs[name] = rng.standard_normal((samples, *shape)) * scales.reshape(-1, *(1 for _ in shape))
-    return inputs
 
 
 def _prove_equal(small: Network, groups: Groups, keep: NDArray[np.bool_], cuts: Mapping[str, Cut]) -> None:

@@ -27,6 +27,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from oamip.decision import Decision
 from oamip.errors import InputError, MismatchError
 from oamip.network import Groups, Network, cost_of
+from oamip.network.sampling import random_inputs
 from oamip.pruning.coupling import cut
 from oamip.readers.scores import logits
 
@@ -128,13 +129,7 @@ def as_tensors(inputs: Inputs, like: nn.Module) -> tuple[torch.Tensor, ...]:
 
 def _proof_inputs(network: Network, *given: Inputs) -> tuple[NDArray[np.float64], ...]:
     """Per input of the network: random samples from small to large, then the given ones."""
-    generator = np.random.default_rng(0)
-    scales = np.geomspace(0.1, 10.0, _PROOF_SAMPLES)  # near 0 the biases show, far out the weights
-    parts: list[list[NDArray[np.float64]]] = [[] for _ in network.inputs]
-    for index, name in enumerate(network.inputs):
-        shape = network[name].shape
-        noise = generator.standard_normal((_PROOF_SAMPLES, *shape))
-        parts[index].append(noise * scales.reshape(-1, *(1 for _ in shape)))
+    parts = [[noise] for noise in random_inputs(network, _PROOF_SAMPLES).values()]
     for inputs in given:
         tensors = inputs if isinstance(inputs, tuple) else (inputs,)
         if len(tensors) != len(parts):

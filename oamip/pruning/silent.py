@@ -21,7 +21,7 @@ from oamip.decision import Decision
 from oamip.errors import MismatchError
 from oamip.network import Affine, Groups, find_groups
 from oamip.network.rewrites.units import Silent, silent_units
-from oamip.network.shrink import random_inputs
+from oamip.network.sampling import random_inputs
 from oamip.pruning.removal import Inputs, as_tensors, duplicate, remove, restore
 from oamip.readers.reading import read
 

@@ -29,7 +29,8 @@ from oamip.network import (
     cuts,
     find_groups,
 )
-from oamip.network.shrink import random_inputs, shrink
+from oamip.network.sampling import random_inputs
+from oamip.network.shrink import shrink
 from oamip.readers import read
 from oamip.writers import to_onnx, to_torch
 

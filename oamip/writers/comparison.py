@@ -1,4 +1,4 @@
-"""Random samples on which what was written is compared with the network."""
+"""What was written is compared with the network by its outputs."""
 
 from __future__ import annotations
 
@@ -10,19 +10,7 @@ from numpy.typing import NDArray
 
 from oamip.network import Network, Values
 
-__all__ = ["outputs_of", "samples_of", "worst_difference"]
-
-_SCALES = (0.1, 1.0, 10.0)
-"""Near 0 the biases show, far out the weights."""
-
-
-def samples_of(network: Network) -> Values:
-    """Three samples of each input, from small to large, always the same ones."""
-    generator = np.random.default_rng(0)
-    return {
-        name: np.stack([scale * generator.standard_normal(network[name].shape) for scale in _SCALES])
-        for name in network.inputs
-    }
+__all__ = ["outputs_of", "worst_difference"]
 
 
 def outputs_of(network: Network, inputs: Values) -> list[NDArray[np.float64]]:
