@@ -18,7 +18,6 @@ are computed stay inside as well. Entries that are only copied, and ReLU and max
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +29,6 @@ from oamip.network import Affine, Groups, Input, LinearMap, Max, Network, ReLU, 
 
 __all__ = ["interval"]
 
-Array: TypeAlias = NDArray[np.float64]
 
 _EPS = float(np.finfo(np.float64).eps)
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +29,6 @@ from oamip.network.sampling import random_inputs
 
 __all__ = ["TOLERANCE", "shrink"]
 
-Array: TypeAlias = NDArray[np.float64]
 
 TOLERANCE = 1e-9
 """Largest ‖small − masked‖∞ / max(1, ‖masked‖∞) of a node. Sums in another order differ by about 1e-15 per term."""

@@ -18,10 +18,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from oamip.options import Options, Progress
 from oamip.program import StandardForm
@@ -34,7 +32,6 @@ from oamip.solving.outcome import Outcome
 
 __all__ = ["Refined", "solve_with_cuts"]
 
-Vector: TypeAlias = NDArray[np.float64]
 
 SHARE = 0.7  # of the way from the incumbent to the master point at which tangents are taken
 DEPTH = 0.1  # such a tangent must cut at least this share of the violation off, or the master point's own is taken

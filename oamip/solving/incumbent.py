@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from oamip.program import StandardForm, check
 from oamip.solving.epigraphs import Epigraphs, Point
 
 __all__ = ["Incumbent"]
 
-Vector: TypeAlias = NDArray[np.float64]
 
 GOLDEN = (math.sqrt(5.0) - 1.0) / 2.0
 TOLERANCE = 1e-7

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, TypeAlias, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
 from oamip.options import Options, Progress
 from oamip.program import StandardForm
@@ -20,7 +19,6 @@ from oamip.solving.outcome import Outcome
 
 __all__ = ["Change", "Counterpart"]
 
-Vector: TypeAlias = NDArray[np.float64]
 Change: TypeAlias = tuple[str, tuple[Any, ...]]  # a method of `Session`, and its arguments
 
 CLOSING = 2.0  # seconds that it has to close

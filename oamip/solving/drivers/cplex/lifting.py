@@ -25,7 +25,6 @@ from oamip.program.form import CompiledEpigraph
 __all__ = ["Cone", "Lifted", "lift"]
 
 Vector: TypeAlias = NDArray[np.float64]
-Indices: TypeAlias = NDArray[np.intp]
 
 
 @dataclass(frozen=True)

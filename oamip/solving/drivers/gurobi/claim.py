@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import TypeAlias
 
 import gurobipy as gp
 import numpy as np
 from gurobipy import GRB
-from numpy.typing import NDArray
 
 from oamip.program import StandardForm
 from oamip.solution import Reason
@@ -19,7 +17,6 @@ from oamip.solving.watch import Watch
 
 __all__ = ["failed", "read", "stalled", "undecided"]
 
-Vector: TypeAlias = NDArray[np.float64]
 Status = GRB.Status
 
 _REASONS: dict[int, Reason] = {
