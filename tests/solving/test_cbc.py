@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -222,6 +223,39 @@ def test_one_that_cannot_be_started_is_told(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setenv(VARIABLE, str(path))
     with pytest.raises(SolveError, match=r"cbc cannot be started: Exec format error"):
         outcome(small())
+
+
+@pytest.mark.parametrize("channel", [os.openpty, os.pipe])
+def test_all_that_it_wrote_is_heard_however_slowly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, channel: Callable[[], tuple[int, int]]
+) -> None:
+    monkeypatch.setattr(process, "_channel", channel)
+    heard: list[str] = []
+
+    def slowly(line: str) -> None:
+        time.sleep(0.2 if not heard else 0.0)  # by then it has ended
+        heard.append(line)
+
+    wrote = process.Process(["/bin/sh", "-c", "for i in 1 2 3; do echo $i; done; printf last; exit 7"], tmp_path)
+    assert wrote.run(slowly) == 7
+    assert heard == ["1\n", "2\n", "3\n", "last"]
+
+
+def test_it_has_ended_even_if_something_holds_on_to_its_terminal(tmp_path: Path) -> None:
+    began, heard = time.perf_counter(), []
+    assert process.Process(["/bin/sh", "-c", "sleep 20 & echo said"], tmp_path).run(heard.append) == 0
+    assert heard == ["said\n"]
+    assert time.perf_counter() - began < 10
+
+
+def test_a_log_that_breaks_off_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A terminal has been seen to tell of its end before all of it was read: bound and reason were lost with the log.
+    closed, opened = os.openpty(), os.openpty()
+    os.close(closed[1])
+    monkeypatch.setattr(process, "_channel", lambda: (closed[0], opened[1]))
+    with pytest.raises(SolveError, match="what the solver writes"):
+        process.Process(["/bin/sh", "-c", "echo said; sleep 20"], tmp_path).run(lambda line: None)
+    os.close(opened[0])
 
 
 def test_without_pseudo_terminals_a_pipe_will_do(monkeypatch: pytest.MonkeyPatch, knapsack: Program) -> None:

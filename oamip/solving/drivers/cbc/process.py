@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import TextIO
 
 from oamip.errors import SolveError
 from oamip.solving.drivers.cbc.orphans import ended_with_us
@@ -16,6 +18,7 @@ from oamip.solving.drivers.cbc.orphans import ended_with_us
 __all__ = ["Process"]
 
 PATIENCE = 3.0  # seconds between the first request to stop and the end by force
+END = "\x1c the program has ended\n"  # no solver writes a file separator
 
 
 class Process:
@@ -37,12 +40,30 @@ class Process:
         """Run it to the end and tell every line; gives the exit status, minus the number of a signal that ended it.
 
         Raises:
-            SolveError: it cannot be started.
+            SolveError: it cannot be started, or what it writes cannot be read to the end.
         """
         reading, writing = _channel()
+        with os.fdopen(reading, encoding="utf-8", errors="replace") as stream, ExitStack() as stack:
+            stack.callback(os.close, writing)
+            self._child = self._started(writing)
+            stack.enter_context(ended_with_us(self._child.pid))
+            end = threading.Thread(target=_tell_the_end, args=(self._child, writing), daemon=True)
+            end.start()
+            try:
+                for line in _lines(stream):
+                    heard(line)
+            except BaseException:
+                self._signal(signal.SIGKILL)
+                stream.close()  # so that nothing waits for us to read on
+                raise
+            finally:
+                end.join()
+            return self._child.wait()
+
+    def _started(self, writing: int) -> subprocess.Popen[bytes]:
         try:
             # A session of its own, so that Ctrl-C in the terminal reaches us alone and we can ask it to stop in order.
-            self._child = subprocess.Popen(  # noqa: S603 a list of arguments, the first of which is the solver
+            return subprocess.Popen(  # noqa: S603 a list of arguments, the first of which is the solver
                 self._arguments,
                 cwd=self._folder,
                 stdin=subprocess.DEVNULL,
@@ -51,19 +72,7 @@ class Process:
                 start_new_session=True,
             )
         except OSError as failed:
-            os.close(reading)
             raise SolveError(f"{self._arguments[0]} cannot be started: {failed.strerror or failed}") from None
-        finally:
-            os.close(writing)
-        try:
-            with ended_with_us(self._child.pid):
-                for line in _lines(reading):
-                    heard(line)
-                return self._child.wait()
-        except BaseException:
-            self._signal(signal.SIGKILL)
-            self._child.wait()
-            raise
 
     def halt(self) -> None:
         """Ask it to stop; asked again after it has used up its patience, end it by force."""
@@ -86,13 +95,28 @@ def _channel() -> tuple[int, int]:
         return os.pipe()
 
 
-def _lines(reading: int) -> Iterator[str]:
-    with open(reading, encoding="utf-8", errors="replace") as stream:
-        while True:
-            try:
-                line = stream.readline()
-            except OSError:  # so Linux says that nobody holds the other end of a pseudo-terminal any more
-                return
-            if not line:
-                return
-            yield line
+def _tell_the_end(child: subprocess.Popen[bytes], writing: int) -> None:
+    """Once the program has ended, write so behind all that it wrote.
+
+    We hold the writing end open till then: a pseudo-terminal that nobody holds any more tells its reader of an error,
+    and has been seen to do so before the reader had all of it.
+    """
+    child.wait()
+    with suppress(OSError):  # nobody reads any more
+        os.write(writing, END.encode())
+
+
+def _lines(stream: TextIO) -> Iterator[str]:
+    """The lines that the program wrote, up to its end."""
+    while True:
+        try:
+            line = stream.readline()
+        except OSError as failed:
+            raise SolveError(f"what the solver writes cannot be read: {failed.strerror or failed}") from failed
+        text = line.removesuffix(END)
+        if text:
+            yield text
+        if text != line:
+            return
+        if not line:
+            raise SolveError("what the solver writes broke off before it ended")
