@@ -15,6 +15,7 @@ import logging
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from oamip.decision import Decision
@@ -25,7 +26,7 @@ from oamip.network.sampling import random_inputs
 from oamip.pruning.removal import Inputs, as_tensors, duplicate, remove, restore
 from oamip.readers.reading import read
 
-__all__ = ["remove_silent"]
+__all__ = ["cut_silent", "remove_silent"]
 
 _log = logging.getLogger(__name__)
 
@@ -45,15 +46,38 @@ def remove_silent(module: nn.Module, example_input: Inputs) -> nn.Module:
         MismatchError: the copy does not compute what the module computes.
     """
     groups = find_groups(read(module, _as_read(example_input, module)))
-    silent = silent_units(groups)
+    small, decision = cut_silent(module, example_input, groups)
+    _log.info("%d of %d units were constant or unread, and are removed", decision.removed, groups.size)
+    return small
+
+
+def cut_silent(
+    module: nn.Module,
+    example_input: Inputs,
+    groups: Groups,
+    *,
+    among: NDArray[np.bool_] | None = None,
+    samples: Inputs | None = None,
+) -> tuple[nn.Module, Decision]:
+    """`remove_silent` for some of the units: the smaller copy, and the decision that made it.
+
+    Args:
+        module: as there.
+        example_input: as there.
+        groups: of the module as it is now, or some of them.
+        among: one bool per unit, False for those that stay whatever they say.
+        samples: real inputs on which equality is proven too (`oamip.pruning.remove`).
+    """
+    silent = silent_units(groups, among)
     told = duplicate(module)
     _tell(told, groups, silent)
-    again = find_groups(read(told, _as_read(example_input, module)))  # with the biases as the precision holds them
-    small = remove(told, example_input, again, Decision.of(again, silent.keep))
+    names = {group.name for group in groups.groups}
+    again = find_groups(read(told, _as_read(example_input, module))).only(names)  # biases as the precision holds them
+    decision = Decision.of(again, silent.keep, note="units that say nothing go")
+    small = remove(told, example_input, again, decision, samples=samples)
     _compare(again, groups, silent, next((p.dtype for p in module.parameters()), torch.float64))
     restore(small, module)
-    _log.info("%d of %d units were constant or unread, and are removed", int((~silent.keep).sum()), groups.size)
-    return small
+    return small, decision
 
 
 def _as_read(example: Inputs, module: nn.Module) -> torch.Tensor | tuple[torch.Tensor, ...]:

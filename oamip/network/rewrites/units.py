@@ -64,13 +64,19 @@ class Silent:
     added: Mapping[str, Array]
 
 
-def silent_units(groups: Groups) -> Silent:
+def silent_units(groups: Groups, among: Mask | None = None) -> Silent:
     """Find the units that are constant wherever a layer reads them, and those that none reads; one of each group stays.
 
     Constant is what the structure says (`oamip.network.ranges`), for inputs of any size.
+
+    Args:
+        groups: removable units.
+        among: one bool per unit, False for those that stay whatever they say.
     """
     known = ranges(groups.network)
     keep = _speaking(groups, known)
+    if among is not None:
+        keep |= ~among
     for unit in np.flatnonzero(~keep):
         keep[unit] = not _foldable(groups, known, int(unit))
     for group in groups.groups:

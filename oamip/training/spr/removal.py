@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import logging
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from oamip.decision import Decision
-from oamip.network import Groups, find_groups
-from oamip.pruning import remove
+from oamip.network import find_groups
 from oamip.pruning.removal import Inputs
+from oamip.pruning.silent import cut_silent
 from oamip.readers import read
 from oamip.training.spr.groups import WeightGroups
 
@@ -24,11 +22,12 @@ _log = logging.getLogger(__name__)
 def shrink(
     module: nn.Module, example_input: torch.Tensor, groups: WeightGroups, *, samples: Inputs | None = None
 ) -> tuple[nn.Module, Decision]:
-    """A copy without the units that are silent, proven to compute the same (`oamip.pruning.remove`).
+    """A copy without the units whose weights are zero, proven to compute the same.
 
-    A unit is silent when its weights are zero and so is every value that it sends: nothing is lost with it. Behind some
-    units stands a constant, a batch normalisation without scale and shift of its own for instance, that zero weights do
-    not silence; those stay, and the log says how many.
+    Behind some of them stands a constant, a batch normalisation without scale and shift of its own for instance, that
+    zero weights do not silence. It goes into the bias of the layers that read it (`oamip.pruning.remove_silent`), but
+    behind zero padding it is not the same at the border, and no bias can say that: such units stay, and the log says
+    how many.
 
     Args:
         module: trained under a penalty.
@@ -42,26 +41,15 @@ def shrink(
     Raises:
         MismatchError: the copy is not the network.
     """
+    zero = groups.silent()
     # Read again: the weights have changed since the groups were found.
     now = find_groups(read(module, example_input)).only({group.name for group in groups.units.groups})
-    keep = ~(groups.silent() & _silent(now))
-    if loud := int((groups.silent() & keep).sum()):
-        _log.warning("%d units have zero weights and a constant output; they stay", loud)
+    small, decision = cut_silent(module, example_input, now, among=zero, samples=samples)
+    keep = decision.flat(now)
     for group in now.groups:
-        if not keep[group.slice].any():
-            keep[group.start] = True
+        if zero[group.slice].all():
+            zero[group.start] = False  # which stays, or the layer would be empty
             _log.warning("every unit of %s died, nothing passes it: take a smaller λ or fewer epochs", group.name)
-    decision = Decision.of(now, keep, note="units whose weights are all zero go")
-    return remove(module, example_input, now, decision, samples=samples), decision
-
-
-def _silent(groups: Groups) -> NDArray[np.bool_]:
-    """Units that are zero wherever they appear, for random inputs."""
-    generator, network = np.random.default_rng(0), groups.network
-    inputs = {name: generator.standard_normal((4, *network[name].shape)) for name in network.inputs}
-    heard = np.zeros(groups.size, dtype=np.bool_)
-    for name, values in network.evaluate(inputs).items():
-        labels = groups.labels[name]
-        nonzero = (values != 0).any(axis=0).ravel()
-        heard[labels[nonzero & (labels >= 0)]] = True
-    return ~heard
+    if loud := int((zero & keep).sum()):
+        _log.warning("%d units have zero weights and a constant behind them that no bias can say; they stay", loud)
+    return small, decision

@@ -7,6 +7,7 @@ import copy
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from oamip.budget import Scope
 from oamip.errors import InputError
@@ -71,13 +72,37 @@ def test_a_smaller_network_without_the_silent_units_computes_the_same(zoo, name)
     assert sum(map(torch.numel, small.parameters())) < sum(map(torch.numel, module.parameters()))
 
 
-def test_a_constant_behind_a_unit_keeps_it_and_is_told(zoo, caplog):
-    specimen = zoo("mlp_with_norms")
+@pytest.mark.parametrize("padding", [0, 1])
+def test_a_constant_behind_a_unit_goes_into_the_next_bias_if_a_bias_can_say_it(padding, caplog):
+    torch.manual_seed(0)
+    module = nn.Sequential(
+        nn.Conv2d(1, 6, 3),
+        nn.BatchNorm2d(6, affine=False),
+        nn.ReLU(),
+        nn.Conv2d(6, 2, 3, padding=padding),
+        nn.Flatten(),
+    ).double()
+    module[1].running_mean.fill_(-0.5)
+    x = torch.randn(3, 1, 7, 7, dtype=torch.float64)
+    groups = WeightGroups.of(module, x)
+    silence(groups, np.arange(6) < 4)
+    small, decision = shrink(module, x, groups)
+    assert decision.removed == (0 if padding else 4)
+    assert ("4 units have zero weights and a constant" in caplog.text) == bool(padding)
+    with evaluating(module), evaluating(small):
+        np.testing.assert_allclose(small(x).numpy(), module(x).numpy(), atol=1e-12)
+
+
+def test_units_that_were_not_to_die_stay(zoo):
+    specimen = zoo("mlp")
     module = copy.deepcopy(specimen.module)
-    groups = WeightGroups.of(module, specimen.x)
-    silence(groups, np.arange(groups.units.size) % 2 == 0)
-    shrink(module, specimen.x, groups)
-    assert "constant output; they stay" in caplog.text
+    every = WeightGroups.of(module, specimen.x)
+    silence(every, np.arange(every.units.size) % 2 == 0)
+    first = every.units.groups[0]
+    scoped = WeightGroups.of(module, specimen.x, scope=Scope(include=(first.name,)))
+    _, decision = shrink(module, specimen.x, scoped)
+    assert list(decision.keep) == [first.name]
+    assert decision.removed == -(-first.size // 2)
 
 
 def test_a_filter_takes_its_bias_and_the_normalisation_behind_it_along(zoo):
