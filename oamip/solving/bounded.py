@@ -1,8 +1,9 @@
-"""Is an objective bounded: by the bounds of the variables alone, or by duals of a linear program as well?"""
+"""What bounds an objective: the bounds of the variables alone, or duals of a linear program as well."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import TypeAlias
 
 import numpy as np
@@ -13,7 +14,7 @@ from oamip.program import StandardForm
 from oamip.program.intervals import interval_product
 from oamip.solving.scale import unit_of
 
-__all__ = ["bounded", "bounded_by"]
+__all__ = ["bounded", "bounded_by", "missing"]
 
 Vector: TypeAlias = NDArray[np.float64]
 
@@ -32,7 +33,36 @@ def bounded_by(form: StandardForm, duals: Vector) -> bool:
 
     The duals of an optimum of a linear program see to that, so without it there is none.
     """
-    reduced, slack = form.cost - form.A.T @ duals, SLACK * unit_of(form.cost)
-    rising = duals if form.sense == "min" else -duals  # then held by a lower side where positive
-    sides = np.where(rising > 0, form.row_lower, form.row_upper)[np.abs(duals) > slack]
-    return bool(np.isfinite(sides).all()) and bounded(form, np.where(np.abs(reduced) > slack, reduced, 0.0))
+    return all(bool(np.isfinite(ends).all()) for _, ends, _ in _terms(form, np.zeros(form.cost.size), duals))
+
+
+def missing(form: StandardForm, x: Vector, duals: Vector, feasibility: float) -> float:
+    """By how much, beyond what tolerances explain, a point's objective differs from the bound that duals prove.
+
+    By weak duality any y proves ``yᵀ(Ax) + (c − Aᵀy)ᵀx`` at the sides and bounds that hold each term; nobody who gives
+    one can make a false bound of it. At an optimum with its duals every term stands at its end, so nothing is missing.
+
+    Args:
+        form: a linear program.
+        x: a feasible point.
+        duals: one per row; ``inf`` is missing where a term has no end.
+        feasibility: by which a point may miss sides and bounds.
+    """
+    far = allowed = 0.0
+    for weights, ends, values in _terms(form, x, duals):
+        far += float(np.abs(weights) @ np.abs(values - ends))
+        allowed += feasibility * float(np.abs(weights) @ np.maximum(1.0, np.abs(values)))
+    return max(0.0, far - allowed)
+
+
+def _terms(form: StandardForm, x: Vector, duals: Vector) -> Iterator[tuple[Vector, Vector, Vector]]:
+    """Duals, the sides that hold their rows, and the rows at x; then so of reduced costs, bounds and columns.
+
+    What is within the tolerances of solvers is no dual and no reduced cost.
+    """
+    slack, sign = SLACK * unit_of(form.cost), 1.0 if form.sense == "min" else -1.0
+    rows = (duals, form.row_lower, form.row_upper, form.A @ x)
+    columns = (form.cost - form.A.T @ duals, form.column_lower, form.column_upper, x)
+    for weights, lower, upper, values in (rows, columns):
+        some = np.abs(weights) > slack
+        yield weights[some], np.where(sign * weights > 0, lower, upper)[some], values[some]

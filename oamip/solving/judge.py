@@ -20,6 +20,7 @@ from oamip.program.bridges import settle
 from oamip.program.check import TOLERANCE
 from oamip.program.intervals import interval_product
 from oamip.solution import Held, Reason
+from oamip.solving.bounded import bounded, missing
 from oamip.solving.driver import Driver
 from oamip.solving.outcome import Outcome, no_bound, well_formed
 from oamip.solving.route import route
@@ -72,7 +73,10 @@ def judge(form: StandardForm, outcome: Outcome, driver: Driver | None, options: 
 
 def _with_point(form: StandardForm, outcome: Outcome, x: Vector, verdict: Verdict, options: Options) -> Judgement:
     objective, unit, accuracy = form.objective(x), unit_of(form.cost), _accuracy(form, x, options)
-    bound, doubts = _bound(form, objective, outcome.bound, 10.0 * max(accuracy, TOLERANCE * unit))
+    tolerance = 10.0 * max(accuracy, TOLERANCE * unit)
+    bound, doubts = _bound(form, objective, outcome.bound, tolerance)
+    bound, more = _by_duals(form, x, bound, outcome.duals, options, tolerance)
+    doubts += more
     reason, held, more = _standing(outcome.reason, objective, bound, options, accuracy, unit)
     return Judgement(reason, held, x, objective, bound, verdict, (*outcome.warnings, *doubts, *more))
 
@@ -170,6 +174,20 @@ def _bound(form: StandardForm, objective: float, bound: float, tolerance: float)
         text = f"the solver's bound {bound:.9g} was dropped: the checked point has objective {objective:.9g}"
         return no_bound(form), (text,)
     return bound, ()
+
+
+def _by_duals(
+    form: StandardForm, x: Vector, bound: float, duals: Vector | None, options: Options, tolerance: float
+) -> tuple[float, tuple[str, ...]]:
+    """The bound of a linear program, unless the solver's own duals prove less by more than the tolerances explain."""
+    discrete = form.integer.any() or form.epigraphs or form.indicators or form.sos1
+    if discrete or duals is None or duals.shape != form.row_lower.shape or not np.isfinite(duals).all():
+        return bound, ()
+    sign, gap = 1.0 if form.sense == "min" else -1.0, missing(form, x, duals, max(TOLERANCE, options.feasibility))
+    shown = form.objective(x) - sign * gap
+    if sign * (bound - shown) <= tolerance or (math.isinf(gap) and not bounded(form)):  # which gets a second look
+        return bound, ()
+    return shown, (f"the solver's bound {bound:.9g} was dropped: its duals prove {shown:.9g}",)
 
 
 def _standing(

@@ -171,7 +171,10 @@ class FalselyOptimal(Liar):
 
 
 class PoorAndSure(FalselyOptimal):
-    """Calls the worst feasible point optimal, with a bound to match: only a better start gives it away."""
+    """Calls the worst feasible point optimal, with a bound to match: only a better start gives it away, or duals.
+
+    Duals do in a linear program: without integers and logic.
+    """
 
     name = "poor_and_sure"
 
@@ -185,7 +188,7 @@ class PoorAndSure(FalselyOptimal):
 
 
 class AlmostBest(Liar):
-    """Calls optimal what is worse than the best by a hundred-thousandth, with a bound to match: a start shows it."""
+    """Calls optimal what is worse than the best by a hundred-thousandth, with a bound to match: as above."""
 
     name = "almost_best"
 

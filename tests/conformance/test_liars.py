@@ -121,6 +121,35 @@ def test_a_start_that_is_better_by_more_than_the_gap_is_held_and_refutes_the_pro
     assert "it is held" in solution.warnings[-1]
 
 
+@pytest.mark.parametrize("liar", [liars.PoorAndSure, liars.AlmostBest])
+@pytest.mark.parametrize("maximise", [False, True])
+@pytest.mark.parametrize("unit", [1.0, 1e-9, 1e9])
+def test_a_poor_optimum_of_a_linear_program_is_caught_by_its_duals(
+    liar: type[Liar], maximise: bool, unit: float
+) -> None:
+    program = Program("scaled")
+    x = program.variables("x", 3, 0, 4)
+    program.add("row", x.sum() <= 7)
+    (program.maximize if maximise else program.minimize)((x * [3.0, 2.0, -1.0]).sum() * unit + 100 * unit)
+    solution, best = solve(program, solver=liar()), solve(program)
+    assert claims(best) == ("optimal", "proven")
+    assert claims(solution) == ("gap_limit", "feasible")
+    assert "its duals prove" in solution.warnings[0]
+    assert solution.bound == pytest.approx(best.objective, rel=1e-6)
+
+
+@pytest.mark.parametrize("duals", [np.zeros(1), np.array([2.0])])
+def test_duals_that_are_lies_too_prove_no_more(duals: np.ndarray) -> None:
+    program = Program("in_a_box")
+    x = program.variables("x", 2, 0, 4)
+    program.add("row", x.sum() <= 5)
+    program.maximize((x * [3.0, 2.0]).sum())  # 14, with the dual 2
+    lie = Liar(lambda form, _, claim: replace(claim, x=np.ones(2), bound=5.0, duals=duals))
+    solution = solve(program, solver=lie)
+    assert claims(solution) == ("gap_limit", "feasible")
+    assert solution.bound == pytest.approx(14.0 if duals.any() else 20.0, rel=1e-5)
+
+
 def test_the_question_cannot_be_changed_into_one_that_suits_the_answer() -> None:
     with pytest.raises(ValueError, match="read-only"):
         solve(KNAPSACK.program, solver=liars.Scribbler())
