@@ -2,50 +2,21 @@
 
 from __future__ import annotations
 
-import io
 import json
 import subprocess
 import sys
-from contextlib import chdir, redirect_stderr, redirect_stdout
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from oamip.cli import main
+from calling import oamip, refusal
 from oamip.data import load
 from oamip.decision import Decision
 from oamip.models import BUILT_IN, open_model
 from oamip.readers import read, saved
 from oamip.writers import to_onnx
-
-
-@dataclass(frozen=True)
-class Run:
-    stdout: str
-    stderr: str
-
-
-def oamip(*args: str, cwd: Path, status: int = 0) -> Run:
-    """One call in this process: importing torch anew for each would take longer than all of them."""
-    out, err, code = io.StringIO(), io.StringIO(), 0
-    with chdir(cwd), redirect_stdout(out), redirect_stderr(err):
-        try:
-            main(args)
-        except SystemExit as stopped:
-            code = int(stopped.code or 0)
-    assert code == status, out.getvalue() + err.getvalue()
-    return Run(out.getvalue(), err.getvalue())
-
-
-def refusal(*args: str, cwd: Path, status: int = 2) -> str:
-    """The one line that a wrong call answers with."""
-    run = oamip(*args, cwd=cwd, status=status)
-    lines = [line for line in run.stderr.splitlines() if line.startswith("oamip: ")]
-    assert len(lines) == 1, run.stderr
-    return lines[0]
 
 
 @pytest.fixture(scope="module")

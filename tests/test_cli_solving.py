@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import json
-from contextlib import chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
 
-from oamip.cli import main
+from calling import oamip
 
 MODEL = """\\* ten coins *\\
 Maximize
@@ -24,17 +22,6 @@ General
  a b c
 End
 """
-
-
-def oamip(*args: str, cwd: Path, status: int = 0) -> tuple[str, str]:
-    out, err, code = io.StringIO(), io.StringIO(), 0
-    with chdir(cwd), redirect_stdout(out), redirect_stderr(err):
-        try:
-            main(args)
-        except SystemExit as stopped:
-            code = int(stopped.code or 0)
-    assert code == status, out.getvalue() + err.getvalue()
-    return out.getvalue(), err.getvalue()
 
 
 @pytest.fixture

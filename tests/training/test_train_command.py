@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import signal
 import subprocess
 import sys
-from contextlib import chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from oamip.cli import main
+from calling import oamip
 from oamip.data import load
 from oamip.learning import accuracy
 from oamip.models import BUILT_IN
@@ -23,18 +21,6 @@ from oamip.readers import read, saved
 from oamip.writers import to_onnx
 
 SHORT = ("--lam", "8", "--epochs", "6", "--batch", "32", "--finetune", "1")
-
-
-def oamip(*args: str, cwd: Path, status: int = 0) -> str:
-    """What one call prints, in this process."""
-    out, code = io.StringIO(), 0
-    with chdir(cwd), redirect_stdout(out), redirect_stderr(out):
-        try:
-            main(args)
-        except SystemExit as stopped:
-            code = int(stopped.code or 0)
-    assert code == status, out.getvalue()
-    return out.getvalue()
 
 
 def weights(file: Path) -> dict[str, torch.Tensor]:
@@ -48,7 +34,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     told = oamip(
         "train", "digits-mlp", *SHORT, "--out", "small", "--then-prune", "params=0.3", "--formulation", "l2", cwd=folder
     )
-    return folder, told
+    return folder, told.text
 
 
 def test_a_smaller_network_is_written_with_all_that_is_known_of_it(trained):
@@ -84,7 +70,7 @@ def test_what_training_wrote_goes_straight_into_prune(trained):
     folder, _ = trained
     told = oamip(
         "prune", "small/model.safetensors", "--budget", "units=0.7", "--formulation", "l2", "--out", "cut", cwd=folder
-    )
+    ).text
     assert "The network keeps" in told
     sizes = [
         sum(t.numel() for t in weights(folder / f"{name}/model.safetensors").values()) for name in ("small", "cut")
@@ -105,8 +91,8 @@ def test_a_killed_command_goes_on_to_the_same_network(trained, tmp_path):
                 break
     assert run.returncode == -signal.SIGKILL
     assert not (tmp_path / "small/model.safetensors").exists()
-    assert "say resume" in oamip("train", "digits-mlp", *SHORT, "--out", "small", cwd=tmp_path, status=2)
-    told = oamip("train", "digits-mlp", *SHORT, "--out", "small", "--resume", cwd=tmp_path)
+    assert "say resume" in oamip("train", "digits-mlp", *SHORT, "--out", "small", cwd=tmp_path, status=2).text
+    told = oamip("train", "digits-mlp", *SHORT, "--out", "small", "--resume", cwd=tmp_path).text
     assert "reference: epoch" not in told
     assert "training: epoch 1/6" not in told
     one, other = weights(tmp_path / "small/model.safetensors"), weights(folder / "small/model.safetensors")
@@ -135,7 +121,7 @@ def test_every_method_trains(trained, tmp_path, method, flags):
         flags += ["--finetune", "0"]
     if method in ("spr", "bigm"):
         flags += ["--reference", str(reference.with_suffix(".pt"))]
-    told = oamip("train", "digits-mlp", "--method", method, *flags, cwd=tmp_path)
+    told = oamip("train", "digits-mlp", "--method", method, *flags, cwd=tmp_path).text
     assert "Written to out: model.safetensors" in told
     history = json.loads((tmp_path / "out/training.json").read_text())["history"]
     assert 1 <= len(history["rows"]) <= 2
@@ -147,14 +133,16 @@ def test_an_onnx_file_is_trained_on_with_samples_in_its_shape_and_the_scale_aske
     module = nn.Sequential(nn.Linear(64, 12), nn.ReLU(), nn.Linear(12, 10))
     to_onnx(read(module, torch.zeros(1, 64)), tmp_path / "net.onnx")
     flags = ["--method", "plain", "--epochs", "1", "--mean", "0.3", "--std", "0.4", "--out", "out"]
-    told = oamip("train", "net.onnx", *flags, cwd=tmp_path)
+    told = oamip("train", "net.onnx", *flags, cwd=tmp_path).text
     assert "(64,)" in told
     assert "normalised by mean 0.3, std 0.4" in " ".join(told.split())
     assert saved.load(tmp_path / "out/model.safetensors")(torch.zeros(1, 64)).shape == (1, 10)
 
 
 def test_a_wrong_scope_is_told_before_anything_is_trained(tmp_path):
-    told = oamip("train", "digits-mlp", "--epochs", "1", "--include", "nothing", "--out", "x", cwd=tmp_path, status=2)
+    told = oamip(
+        "train", "digits-mlp", "--epochs", "1", "--include", "nothing", "--out", "x", cwd=tmp_path, status=2
+    ).text
     assert "matches no layer" in told
     assert "epoch" not in told
 
@@ -164,7 +152,7 @@ def test_an_interrupted_run_says_how_to_go_on(tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("oamip.data.load", interrupted)
-    told = oamip("train", "digits-mlp", "--epochs", "1", "--out", "x", cwd=tmp_path, status=130)
+    told = oamip("train", "digits-mlp", "--epochs", "1", "--out", "x", cwd=tmp_path, status=130).text
     assert "--resume" in told
 
 
@@ -178,7 +166,7 @@ def test_wrong_calls_are_told_in_a_line(tmp_path):
     ):
         told = oamip(
             "train", "digits-mlp", "--epochs", "0", "--finetune", "0", "--out", "x", *flags, cwd=tmp_path, status=2
-        )
+        ).text
         assert message in told
 
 
@@ -196,7 +184,7 @@ def test_wrong_calls_are_told_in_a_line(tmp_path):
     ids=" ".join,
 )
 def test_wrong_and_idle_flags_are_told_before_anything_is_trained(tmp_path, flags, told):
-    said = oamip("train", "digits-mlp", *flags, "--out", "out", cwd=tmp_path, status=2)
+    said = oamip("train", "digits-mlp", *flags, "--out", "out", cwd=tmp_path, status=2).text
     assert told in said
     assert "epoch" not in said
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import BrokenExecutor, Executor
 from dataclasses import asdict, dataclass, replace
@@ -91,14 +92,16 @@ def trace(
 
     Raises:
         DataError: the data has no labels or targets.
-        InputError: an option is unknown, which is found before anything is trained; or a training fails, and what was
-            solved until then is kept.
+        InputError: an option is unknown, or the folder holds a front of other settings, which is found before anything
+            is trained; or a training fails, and what was solved until then is kept.
         OamipError: the executor broke; likewise.
     """
     say: Tell = tell or (lambda _: None)
     data = trainer.open_data()
     start = _checked(trainer, data, rule)
     how = how or Search()
+    facts = _facts(trainer, how, data)
+    _refuse_another(trainer, facts)
     solved = 0
 
     def counted(weights: Sequence[Weights]) -> Sequence[Point]:
@@ -130,7 +133,7 @@ def trace(
         say("training by stochastic multi-gradient")
         found = replace(trainer.for_epochs(full_epochs or trainer.plan.epochs), progress=say)(None)
         others = (found,)
-    front = replace(front, final=final, others=others, facts=_facts(trainer, how, data))
+    front = replace(front, final=final, others=others, facts=facts)
     front = _tested(front, data, trainer)
     front.save(trainer.folder)
     return front
@@ -154,6 +157,20 @@ def _checked(trainer: Trainer, data: Data, rule: str) -> float:
         raise DataError(
             f"the network does not fit '{data.name}', samples of shape {data.score.shape}: {error}; give other data"
         ) from error
+
+
+def _refuse_another(trainer: Trainer, facts: dict[str, Any]) -> None:
+    """A front in the folder may be searched further, but not written over by one of other settings."""
+    if not (trainer.folder / "front.json").exists():
+        return
+    before, now = Front.load(trainer.folder).facts, json.loads(json.dumps(facts))
+    other = [key for key in ("data", "parameters", "method", "plan") if before.get(key) != now[key]]
+    if other:
+        names = ", ".join(other)
+        raise InputError(
+            f"{trainer.folder} holds a front of another run (its {names}: see front.json); give another folder, or "
+            "delete that file"
+        )
 
 
 def _tested(front: Front, data: Data, trainer: Trainer) -> Front:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import json
-from contextlib import chdir, redirect_stderr, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from oamip.cli import main
+from calling import oamip, refusal
 from oamip.data import load
 from oamip.readers import saved
 from oamip.training.biobjective.front import Front
@@ -36,21 +34,10 @@ CALL = (
 )
 
 
-def oamip(*args: str, cwd: Path) -> tuple[int, str, str]:
-    out, err, code = io.StringIO(), io.StringIO(), 0
-    with chdir(cwd), redirect_stdout(out), redirect_stderr(err):
-        try:
-            main(args)
-        except SystemExit as stopped:
-            code = int(stopped.code or 0)
-    return code, out.getvalue(), err.getvalue()
-
-
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     folder = tmp_path_factory.mktemp("front")
-    code, out, err = oamip(*CALL, "--search", "grid", cwd=folder)
-    assert code == 0, err
+    out, err = oamip(*CALL, "--search", "grid", cwd=folder)
     assert "λ2 = 0.1" in err  # progress
     return folder, out
 
@@ -73,8 +60,8 @@ def test_front_writes_its_files_and_prints_knee_and_hypervolume(found: tuple[Pat
 
 def test_the_same_command_trains_nothing_again(found: tuple[Path, str]) -> None:
     folder, out = found
-    code, again, err = oamip(*CALL, "--search", "grid", cwd=folder)
-    assert (code, again) == (0, out)
+    again, err = oamip(*CALL, "--search", "grid", cwd=folder)
+    assert again == out
     assert "epoch 1/" not in err
 
 
@@ -108,8 +95,7 @@ def test_processes_find_a_users_own_class_and_give_the_same_front(tmp_path: Path
             "--out",
             jobs,
         )
-        code, _, err = oamip("front", "mine:net", *args, cwd=tmp_path)
-        assert code == 0, err
+        oamip("front", "mine:net", *args, cwd=tmp_path)
         found.append([replace(p, seconds=0, cpu=0) for p in Front.load(tmp_path / jobs).points])
     assert found[0] == found[1]
     assert len(found[0]) == 3
@@ -118,8 +104,7 @@ def test_processes_find_a_users_own_class_and_give_the_same_front(tmp_path: Path
 @pytest.mark.parametrize("name", ["0", "knee", "final", "smgd"])
 def test_a_point_is_exported_as_a_smaller_network(found: tuple[Path, str], name: str) -> None:
     folder, _ = found
-    code, out, err = oamip("front", "--out", "out", "--export", name, "--to", f"{name}.safetensors", cwd=folder)
-    assert code == 0, err
+    out = oamip("front", "--out", "out", "--export", name, "--to", f"{name}.safetensors", cwd=folder).stdout
     point = Front.load(folder / "out").point(name)
     whole, small = saved.load(folder / "out" / point.file), saved.load(folder / f"{name}.safetensors")
     assert sum(p.numel() for p in small.parameters()) == point.parameters
@@ -154,18 +139,18 @@ def test_a_point_is_exported_as_a_smaller_network(found: tuple[Path, str], name:
 )
 def test_wrong_calls_get_one_clear_line(tmp_path: Path, args: tuple[str, ...], message: str) -> None:
     (tmp_path / "file").write_text("")
-    code, _, err = oamip("front", *args, cwd=tmp_path)
-    lines = [line for line in err.splitlines() if line.startswith("oamip: ")]
-    assert code == 2, err
-    assert len(lines) == 1, err
-    assert message in lines[0]
+    assert message in refusal("front", *args, cwd=tmp_path)
 
 
 def test_data_that_does_not_fit_gets_one_clear_line(found: tuple[Path, str]) -> None:
     folder, _ = found
-    code, _, err = oamip("front", "lenet5", "--data", "digits", "--out", "other", cwd=folder)
-    assert code == 2
-    assert "shape" in err
-    code, _, err = oamip("front", "--out", "out", "--export", "77", cwd=folder)
-    assert code == 2
-    assert "0 to 3, knee, final, smgd" in err
+    assert "shape" in refusal("front", "lenet5", "--data", "digits", "--out", "other", cwd=folder)
+    assert "0 to 3, knee, final, smgd" in refusal("front", "--out", "out", "--export", "77", cwd=folder)
+
+
+def test_a_front_of_another_run_is_not_written_over(found: tuple[Path, str]) -> None:
+    folder, _ = found
+    before = (folder / "out/front.json").read_bytes()
+    told = refusal(*CALL, "--search", "grid", "--mask", cwd=folder)
+    assert "holds a front of another run (its method: see front.json" in told
+    assert (folder / "out/front.json").read_bytes() == before
