@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from oamip.network import Groups, Network, find_groups
 from oamip.readers import read
 
 torch.set_num_threads(1)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that starts us behind `&` has it ignored
 hypothesis.settings.register_profile("oamip", deadline=None, derandomize=True, max_examples=40)
 hypothesis.settings.load_profile("oamip")
 
