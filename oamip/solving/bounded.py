@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import TypeAlias
 
 import numpy as np
@@ -14,11 +13,12 @@ from oamip.program import StandardForm
 from oamip.program.intervals import interval_product
 from oamip.solving.scale import unit_of
 
-__all__ = ["bounded", "bounded_by", "missing"]
+__all__ = ["bounded", "bounded_by", "duality_gap"]
 
 Vector: TypeAlias = NDArray[np.float64]
 
 SLACK = 1e-5  # of duals and reduced costs, in units of the objective
+ROUNDING = 1e-13  # of a reduced cost, relative to its terms
 
 
 def bounded(form: StandardForm, cost: Vector | None = None) -> bool:
@@ -33,36 +33,30 @@ def bounded_by(form: StandardForm, duals: Vector) -> bool:
 
     The duals of an optimum of a linear program see to that, so without it there is none.
     """
-    return all(bool(np.isfinite(ends).all()) for _, ends, _ in _terms(form, np.zeros(form.cost.size), duals))
+    return math.isfinite(duality_gap(form, np.zeros(form.cost.size), duals))
 
 
-def missing(form: StandardForm, x: Vector, duals: Vector, feasibility: float) -> float:
-    """By how much, beyond what tolerances explain, a point's objective differs from the bound that duals prove.
+def duality_gap(form: StandardForm, x: Vector, duals: Vector) -> float:
+    """How far the objective of a point is from the bound that duals prove; ``inf`` where they prove none.
 
-    By weak duality any y proves ``yᵀ(Ax) + (c − Aᵀy)ᵀx`` at the sides and bounds that hold each term; nobody who gives
-    one can make a false bound of it. At an optimum with its duals every term stands at its end, so nothing is missing.
+    By weak duality any y proves ``yᵀ(Ax) + (c − Aᵀy)ᵀx`` at the sides and bounds that hold each term, whoever gives it.
+    At an optimum with its duals every term stands where it is held, so nothing is missing. Without a side to hold it, a
+    term within the tolerances of solvers counts for nothing.
 
     Args:
         form: a linear program.
         x: a feasible point.
-        duals: one per row; ``inf`` is missing where a term has no end.
-        feasibility: by which a point may miss sides and bounds.
-    """
-    far = allowed = 0.0
-    for weights, ends, values in _terms(form, x, duals):
-        far += float(np.abs(weights) @ np.abs(values - ends))
-        allowed += feasibility * float(np.abs(weights) @ np.maximum(1.0, np.abs(values)))
-    return max(0.0, far - allowed)
-
-
-def _terms(form: StandardForm, x: Vector, duals: Vector) -> Iterator[tuple[Vector, Vector, Vector]]:
-    """Duals, the sides that hold their rows, and the rows at x; then so of reduced costs, bounds and columns.
-
-    What is within the tolerances of solvers is no dual and no reduced cost.
+        duals: one per row.
     """
     slack, sign = SLACK * unit_of(form.cost), 1.0 if form.sense == "min" else -1.0
+    cost, missing = form.cost - form.A.T @ duals, 0.0
+    cost[np.abs(cost) <= ROUNDING * (np.abs(form.cost) + abs(form.A).T @ np.abs(duals))] = 0.0
     rows = (duals, form.row_lower, form.row_upper, form.A @ x)
-    columns = (form.cost - form.A.T @ duals, form.column_lower, form.column_upper, x)
+    columns = (cost, form.column_lower, form.column_upper, x)
     for weights, lower, upper, values in (rows, columns):
-        some = np.abs(weights) > slack
-        yield weights[some], np.where(sign * weights > 0, lower, upper)[some], values[some]
+        ends = np.where(sign * weights > 0, lower, upper)
+        held = np.isfinite(ends)
+        if (np.abs(weights[~held]) > slack).any():
+            return math.inf
+        missing += float(np.abs(weights[held]) @ np.abs(values[held] - ends[held]))
+    return missing

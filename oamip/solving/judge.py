@@ -20,7 +20,6 @@ from oamip.program.bridges import settle
 from oamip.program.check import TOLERANCE
 from oamip.program.intervals import interval_product
 from oamip.solution import Held, Reason
-from oamip.solving.bounded import bounded, missing
 from oamip.solving.driver import Driver
 from oamip.solving.outcome import Outcome, no_bound, well_formed
 from oamip.solving.route import route
@@ -30,7 +29,8 @@ __all__ = ["Judgement", "judge"]
 
 Vector: TypeAlias = NDArray[np.float64]
 
-FINELY = 1e-2  # of the tolerances that were asked, where rounding broke a point
+FINELY = 1e-2  # of the tolerances that were asked, where a point breaks a row by little
+NEAR = 1e-4  # so little, relatively
 
 
 @dataclass(frozen=True)
@@ -50,11 +50,11 @@ def judge(form: StandardForm, outcome: Outcome, driver: Driver | None, options: 
     """Check a claim.
 
     The point is accepted as `check` says, integers rounded; if rounding breaks a row, the continuous part is solved
-    again with the integers fixed, and if that fails, the whole with a hundredth of the tolerance. A solver's point that
-    still fails is refused, with its bound, and the reason is ``error``. The user's start, and points that the solver
-    passed on the way, are held when they are better than what is left. A bound that the held point contradicts is
-    dropped. ``proven`` wants all three: the solver said optimal, the point passed, and its gap to the bound, both as we
-    compute them, is within what was asked.
+    again with the integers fixed, and if that fails, or the point itself misses by little, the whole with a
+    hundredth of the tolerance. A solver's point that still fails is refused, with its bound, and the reason is
+    ``error``. The user's start, and points that the solver passed on the way, are held when they are better than
+    what is left. A bound that the held point contradicts is dropped. ``proven`` wants all three: the solver said
+    optimal, the point passed, and its gap to the bound, both as we compute them, is within what was asked.
 
     Without a driver nothing can be solved again.
     """
@@ -62,8 +62,8 @@ def judge(form: StandardForm, outcome: Outcome, driver: Driver | None, options: 
     if outcome.x is None:
         return _with_others(form, outcome, _without_point(form, outcome, options), options)
     x, verdict, rounding = _accepted(form, outcome.x, driver, options)
-    if x is None and rounding and driver is not None:
-        return _again(form, outcome, verdict, driver, options)
+    if x is None and driver is not None and (rounding or (verdict.violation < NEAR and not form.curves)):
+        return _again(form, outcome, verdict, driver, options, "rounding the integers of" if rounding else "")
     if x is None:
         text = f"the solver's point was refused: {verdict.worst} is violated by {verdict.violation:.2g}"
         refused = Judgement("error", "none", None, math.nan, no_bound(form), None, (*outcome.warnings, text))
@@ -73,10 +73,7 @@ def judge(form: StandardForm, outcome: Outcome, driver: Driver | None, options: 
 
 def _with_point(form: StandardForm, outcome: Outcome, x: Vector, verdict: Verdict, options: Options) -> Judgement:
     objective, unit, accuracy = form.objective(x), unit_of(form.cost), _accuracy(form, x, options)
-    tolerance = 10.0 * max(accuracy, TOLERANCE * unit)
-    bound, doubts = _bound(form, objective, outcome.bound, tolerance)
-    bound, more = _by_duals(form, x, bound, outcome.duals, options, tolerance)
-    doubts += more
+    bound, doubts = _bound(form, objective, outcome.bound, 10.0 * max(accuracy, TOLERANCE * unit))
     reason, held, more = _standing(outcome.reason, objective, bound, options, accuracy, unit)
     return Judgement(reason, held, x, objective, bound, verdict, (*outcome.warnings, *doubts, *more))
 
@@ -106,7 +103,9 @@ def _with_others(form: StandardForm, outcome: Outcome, judged: Judgement, option
     kind = "a worse point" if judged.x is not None else "no point"
     text = f"the solver says '{outcome.reason}' and gives {kind}, but the {source} is feasible; it is held"
     verdict = check(form, best, tolerance=max(TOLERANCE, options.feasibility))
-    claim: Outcome = replace(outcome, reason=judged.reason, bound=judged.bound, warnings=judged.warnings)
+    claim = outcome  # what was said of the worse point is void
+    if judged.x is None:
+        claim = replace(outcome, reason=judged.reason, bound=judged.bound, warnings=judged.warnings)
     mended = _with_point(form, claim, best, verdict, options)
     if judged.reason == "infeasible" or (mended.held == "feasible" and judged.reason in ("optimal", "gap_limit")):
         mended = replace(mended, reason="error")
@@ -124,16 +123,18 @@ def _candidates(outcome: Outcome, options: Options) -> Iterator[tuple[str, Vecto
         yield "better point that it had passed", point, 10.0 * TOLERANCE
 
 
-def _again(form: StandardForm, outcome: Outcome, verdict: Verdict, driver: Driver, options: Options) -> Judgement:
+def _again(
+    form: StandardForm, outcome: Outcome, verdict: Verdict, driver: Driver, options: Options, culprit: str
+) -> Judgement:
     """Solve once more, so finely that rounding the integers breaks nothing."""
     left = max(0.0, options.time_limit - outcome.seconds)
     finely = options.with_(
         integrality=FINELY * options.integrality, feasibility=FINELY * options.feasibility, time_limit=left
     )
     text = (
-        f"rounding the integers of the solver's point broke {verdict.worst} by {verdict.violation:.2g}; it was solved "
-        "again with a hundredth of the tolerances"
-    )
+        f"{culprit} the solver's point broke {verdict.worst} by {verdict.violation:.2g}; it was solved again with a "
+        "hundredth of the tolerances"
+    ).lstrip()
     second = route(form, driver, finely).outcome
     return judge(form, replace(second, warnings=(*outcome.warnings, text, *second.warnings)), None, options)
 
@@ -176,20 +177,6 @@ def _bound(form: StandardForm, objective: float, bound: float, tolerance: float)
     return bound, ()
 
 
-def _by_duals(
-    form: StandardForm, x: Vector, bound: float, duals: Vector | None, options: Options, tolerance: float
-) -> tuple[float, tuple[str, ...]]:
-    """The bound of a linear program, unless the solver's own duals prove less by more than the tolerances explain."""
-    discrete = form.integer.any() or form.epigraphs or form.indicators or form.sos1
-    if discrete or duals is None or duals.shape != form.row_lower.shape or not np.isfinite(duals).all():
-        return bound, ()
-    sign, gap = 1.0 if form.sense == "min" else -1.0, missing(form, x, duals, max(TOLERANCE, options.feasibility))
-    shown = form.objective(x) - sign * gap
-    if sign * (bound - shown) <= tolerance or (math.isinf(gap) and not bounded(form)):  # which gets a second look
-        return bound, ()
-    return shown, (f"the solver's bound {bound:.9g} was dropped: its duals prove {shown:.9g}",)
-
-
 def _standing(
     reason: Reason, objective: float, bound: float, options: Options, accuracy: float, unit: float
 ) -> tuple[Reason, Held, tuple[str, ...]]:
@@ -201,7 +188,7 @@ def _standing(
     asked = max(gap_absolute(options, unit), options.gap_relative * size) + accuracy
     if distance <= min(closed, asked):
         return "optimal", "proven", ()
-    if reason == "optimal" and distance <= asked:
+    if distance <= asked:
         return "gap_limit", "proven", ()
     text = f"the gap of {distance:.3g} is wider than what was asked, so optimality is not proven"
     return "gap_limit", "feasible", (text,)

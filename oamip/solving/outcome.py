@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from numbers import Real
 from typing import Any, TypeAlias, get_args
@@ -11,6 +11,7 @@ from typing import Any, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from oamip.errors import SolveError
 from oamip.program import StandardForm
 from oamip.solution import Reason
 
@@ -52,7 +53,13 @@ def no_bound(form: StandardForm) -> float:
 
 
 def well_formed(form: StandardForm, outcome: Outcome) -> Outcome:
-    """The claim without what is none at all: an unknown reason, a bound or a point that are no numbers are named."""
+    """The claim without what is none at all: an unknown reason, a bound or a point that are no numbers are named.
+
+    Raises:
+        SolveError: it is no `Outcome`.
+    """
+    if not isinstance(outcome, Outcome):
+        raise SolveError(f"the driver's session gives a {type(outcome).__name__}; it must give an Outcome")
     found = list(_slips(form, outcome))
     if not found:
         return outcome
@@ -73,9 +80,17 @@ def _slips(form: StandardForm, outcome: Outcome) -> Iterator[tuple[str, Any, str
             None,
             f"the solver's point was refused: it is of type {type(outcome.x).__name__}, no array of numbers",
         )
-    if not all(map(_numeric, outcome.points)):
-        kept = tuple(point for point in outcome.points if _numeric(point))
+    if not isinstance(outcome.points, Iterable) or not all(map(_numeric, outcome.points)):
+        kept = tuple(point for point in outcome.points or () if _numeric(point))
         yield "points", kept, "points that the solver had passed were dropped: they are no arrays of numbers"
+    if outcome.duals is not None:
+        rows = form.row_lower.shape
+        if not _numeric(outcome.duals) or outcome.duals.shape != rows or not np.isfinite(outcome.duals).all():
+            yield (
+                "duals",
+                None,
+                f"the solver's duals were dropped: they are no {rows[0]} finite numbers, one for each row",
+            )
 
 
 def _numeric(x: Any) -> bool:

@@ -202,7 +202,7 @@ def _reached(target: Target, *, isolate: bool) -> AbstractContextManager[Target]
 
 def _judged(blank: Solution, form: StandardForm, driver: Driver, options: Options, *, isolate: bool) -> Solution:
     routed, judged = _answered(form, driver, options)
-    if not in_doubt(form, judged, routed.outcome.duals):
+    if not in_doubt(form, judged, routed.outcome.duals, options):
         return _filled(blank, form, routed, judged)
     names: tuple[str, ...] = ()
     try:

@@ -64,7 +64,7 @@ def route(form: StandardForm, driver: Driver, options: Options, *, cut: bool = F
         missing = unsupported(driver.name, support, options, integer=integer)
     else:
         refined = solve_with_cuts(scaled, driver, options)
-        outcome, rounds = refined.outcome, refined.rounds
+        outcome, rounds = replace(refined.outcome, duals=None), refined.rounds  # of rows and of tangents
         # The loop itself brings the start, the gap, progress and stops at an objective.
         only = Options(
             node_limit=options.node_limit,
@@ -73,9 +73,11 @@ def route(form: StandardForm, driver: Driver, options: Options, *, cut: bool = F
             seed=options.seed,
         )
         missing = unsupported(driver.name, support, only, integer=integer)
+    outcome = scale.outcome(outcome)
     outcome = replace(
-        scale.outcome(outcome),
+        outcome,
         x=None if outcome.x is None else _restored(outcome.x, lowered),
+        duals=outcome.duals if lowered.form.shape == form.shape else None,
         points=tuple(_restored(x, lowered) for x in outcome.points),
         warnings=(*missing, *outcome.warnings),
     )

@@ -11,37 +11,53 @@ from numpy.typing import NDArray
 
 from oamip.options import Options
 from oamip.program import StandardForm
-from oamip.solving.bounded import bounded, bounded_by
+from oamip.program.check import TOLERANCE
+from oamip.solving.bounded import bounded, duality_gap
 from oamip.solving.driver import Driver
 from oamip.solving.infeasible import clash
 from oamip.solving.judge import Judgement, judge
 from oamip.solving.outcome import Outcome, no_bound
 from oamip.solving.route import route
-from oamip.solving.scale import unit_of
+from oamip.solving.scale import gap_absolute, unit_of
 
 __all__ = ["confirm", "in_doubt"]
 
 PATIENCE = 10.0  # seconds at most for every further solve
 BOX = 1e5  # half the width of the box in which an optimum is looked for again
 BETTER = 1e-5  # relative
+ROUNDING = 1e-12  # of an objective, relative to its terms
+OTHERWISE = {"presolve": "off"}  # how the second solver is asked where it is the first one too
 
 Vector: TypeAlias = NDArray[np.float64]
 
 
-def in_doubt(form: StandardForm, judged: Judgement, duals: Vector | None) -> bool:
+def in_doubt(form: StandardForm, judged: Judgement, duals: Vector | None, options: Options) -> bool:
     """Whether a judged claim should be put to `confirm`.
 
-    ``infeasible`` and ``unbounded`` always. A proven optimum where the bounds of the variables do not bound the
-    objective, if it is one of a program with indicators or sets, or one of a linear program that the solver's duals
-    do not bound either: of 187 random unbounded programs SCIP calls 2 optimal, and CBC 9 of 182 linear ones.
+    ``infeasible`` and ``unbounded`` always. A proven optimum of a linear program that the solver's duals do not prove;
+    and one of a program with indicators or sets, where the bounds of the variables do not bound the objective: of 187
+    random unbounded programs SCIP calls 2 optimal, and CBC 9 of 182 linear ones.
     """
     if judged.held != "proven":
         return judged.reason in ("infeasible", "unbounded")
-    if form.epigraphs or bounded(form):
+    if form.epigraphs or not form.shape[1]:
         return False
     if form.indicators or form.sos1:
-        return True
-    return not form.integer.any() and (duals is None or not bounded_by(form, duals))
+        return not bounded(form)
+    return not form.integer.any() and _distance(form, judged, duals) > _tolerance(form, judged, options)
+
+
+def _distance(form: StandardForm, judged: Judgement, duals: Vector | None) -> float:
+    """Between the objective of a held point and what duals prove."""
+    return math.inf if duals is None or judged.x is None else duality_gap(form, judged.x, duals)
+
+
+def _tolerance(form: StandardForm, judged: Judgement, options: Options) -> float:
+    """By how much two optima of a linear program may differ; rounding is relative to the terms of the objective."""
+    terms = abs(form.constant) if judged.x is None else float(np.abs(form.cost) @ np.abs(judged.x)) + abs(form.constant)
+    exact = max(options.feasibility, TOLERANCE) * max(unit_of(form.cost), abs(judged.objective))
+    asked = max(gap_absolute(options, unit_of(form.cost)), options.gap_relative * abs(judged.objective))
+    return max(exact, asked) + ROUNDING * terms
 
 
 def confirm(
@@ -50,7 +66,7 @@ def confirm(
     """What remains of a claim in doubt, and the row blocks that clash.
 
     A point that passes our check refutes ``infeasible``; a proven and checked optimum refutes ``unbounded``; a better
-    point within a box refutes an optimum.
+    point refutes an optimum, and one of a linear program on which two solvers differ is not proven.
 
     Args:
         form: what was solved.
@@ -65,12 +81,19 @@ def confirm(
         threads=options.threads,
         seed=options.seed,
         feasibility=options.feasibility,
+        raw=OTHERWISE if second.name == driver.name else {},
     )
     if judged.reason == "infeasible":
         return _infeasible(form, judged, outcome, driver.name, second, options, quiet.time_limit)
-    if judged.held == "proven":
-        return _optimal(form, judged, driver, second, quiet), ()
-    return (judged if second.name == driver.name else _unbounded(form, judged, driver.name, second, quiet)), ()
+    if judged.held != "proven":
+        return _unbounded(form, judged, driver.name, second, quiet), ()
+    if not (form.integer.any() or form.indicators or form.sos1):
+        return _linear(form, judged, outcome.duals, driver, second, quiet, _tolerance(form, judged, options)), ()
+    # Where the linear part alone is bounded, so is the program.
+    relaxed = replace(form, integer=np.zeros_like(form.integer), indicators=(), sos1=())
+    if route(relaxed, second, quiet).outcome.reason == "optimal":
+        return judged, ()
+    return _within_a_box(form, judged, driver, quiet), ()
 
 
 def _infeasible(
@@ -106,11 +129,34 @@ def _unbounded(form: StandardForm, judged: Judgement, name: str, second: Driver,
     return replace(judged, warnings=(*judged.warnings, text))
 
 
-def _optimal(form: StandardForm, judged: Judgement, driver: Driver, second: Driver, quiet: Options) -> Judgement:
-    """Where the linear part alone is bounded, so is the program; else the same solver is asked within a box."""
-    relaxed = replace(form, integer=np.zeros_like(form.integer), indicators=(), sos1=())
-    if route(relaxed, second, quiet).outcome.reason == "optimal":
+def _linear(
+    form: StandardForm,
+    judged: Judgement,
+    duals: Vector | None,
+    driver: Driver,
+    second: Driver,
+    quiet: Options,
+    tolerance: float,
+) -> Judgement:
+    """An optimum of a linear program that its duals do not prove: another solver's must be the same."""
+    found = judge(form, route(form, second, quiet).outcome, second, quiet)
+    if found.reason == "unbounded":
+        return _within_a_box(form, judged, driver, quiet)
+    sign = 1.0 if form.sense == "min" else -1.0
+    gained = sign * (judged.objective - found.objective)  # NaN where nothing was found
+    if found.held == "proven" and abs(gained) <= tolerance:
         return judged
+    if gained > tolerance:
+        text = f"{driver.name} says 'optimal', but {second.name} found a better point; it is held"
+        return replace(found, reason="error", held="feasible", warnings=(*judged.warnings, text))
+    text = f"{second.name} could not confirm that it is optimal: it ended with '{found.reason}'"
+    gap = _distance(form, judged, duals)
+    bound = judged.bound if duals is None else judged.objective - sign * gap
+    return replace(judged, reason="gap_limit", held="feasible", bound=bound, warnings=(*judged.warnings, text))
+
+
+def _within_a_box(form: StandardForm, judged: Judgement, driver: Driver, quiet: Options) -> Judgement:
+    """The same solver is asked within a box: a better point there refutes its optimum."""
     low, high = form.column_lower, form.column_upper
     boxed = replace(
         form,

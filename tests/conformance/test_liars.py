@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from oamip.errors import SolveError
 from oamip.options import Options
 from oamip.plugins import entries
 from oamip.program import LogSumExp, Program, StandardForm, SumSquares, check
@@ -124,30 +125,91 @@ def test_a_start_that_is_better_by_more_than_the_gap_is_held_and_refutes_the_pro
 @pytest.mark.parametrize("liar", [liars.PoorAndSure, liars.AlmostBest])
 @pytest.mark.parametrize("maximise", [False, True])
 @pytest.mark.parametrize("unit", [1.0, 1e-9, 1e9])
-def test_a_poor_optimum_of_a_linear_program_is_caught_by_its_duals(
-    liar: type[Liar], maximise: bool, unit: float
-) -> None:
+def test_a_poor_optimum_of_a_linear_program_is_refuted(liar: type[Liar], maximise: bool, unit: float) -> None:
     program = Program("scaled")
     x = program.variables("x", 3, 0, 4)
     program.add("row", x.sum() <= 7)
     (program.maximize if maximise else program.minimize)((x * [3.0, 2.0, -1.0]).sum() * unit + 100 * unit)
     solution, best = solve(program, solver=liar()), solve(program)
     assert claims(best) == ("optimal", "proven")
-    assert claims(solution) == ("gap_limit", "feasible")
-    assert "its duals prove" in solution.warnings[0]
-    assert solution.bound == pytest.approx(best.objective, rel=1e-6)
+    assert claims(solution) == ("error", "feasible")
+    assert "but highs found a better point" in solution.warnings[-1]
+    assert solution.objective == pytest.approx(best.objective, rel=1e-9)
 
 
-@pytest.mark.parametrize("duals", [np.zeros(1), np.array([2.0])])
-def test_duals_that_are_lies_too_prove_no_more(duals: np.ndarray) -> None:
+def in_a_box(width: float = 4.0, price: float = 3.0) -> Program:
     program = Program("in_a_box")
-    x = program.variables("x", 2, 0, 4)
-    program.add("row", x.sum() <= 5)
-    program.maximize((x * [3.0, 2.0]).sum())  # 14, with the dual 2
+    x = program.variables("x", 2, 0, width)
+    program.add("row", x.sum() <= width + 1)
+    program.maximize((x * [price, 2.0]).sum())
+    return program
+
+
+@pytest.mark.parametrize(
+    "duals", [None, np.zeros(1), np.array([2.0]), np.zeros(2), np.full(1, np.nan), [0.0], "none"], ids=str
+)
+def test_no_duals_make_a_poor_point_the_best(duals: object) -> None:
     lie = Liar(lambda form, _, claim: replace(claim, x=np.ones(2), bound=5.0, duals=duals))
-    solution = solve(program, solver=lie)
-    assert claims(solution) == ("gap_limit", "feasible")
-    assert solution.bound == pytest.approx(14.0 if duals.any() else 20.0, rel=1e-5)
+    solution = solve(in_a_box(), solver=lie)
+    assert (*claims(solution), solution.objective) == ("error", "feasible", 14.0)
+    refused = duals is not None and not (isinstance(duals, np.ndarray) and duals.shape == (1,) and duals[0] >= 0)
+    assert any("duals were dropped" in text for text in solution.warnings) == refused
+
+
+def test_reduced_costs_count_by_what_their_columns_may_still_gain() -> None:
+    lie = Liar(lambda form, _, claim: replace(claim, x=np.array([0.0, 1.0]), bound=2.0, duals=np.zeros(1)))
+    solution = solve(in_a_box(1e8, 1e-5), solver=lie)  # 1000 for the first column
+    assert claims(solution) == ("error", "feasible")
+    assert solution.objective > 1000
+
+
+def test_an_optimum_that_nobody_can_confirm_is_not_proven(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("oamip.solving.second.PATIENCE", 0.0)
+    for duals, bound in ((None, 5.0), (np.array([2.0]), 14.0), (np.zeros(1), 20.0)):
+        lie = Liar(lambda form, _, claim, y=duals: replace(claim, x=np.ones(2), bound=5.0, duals=y))
+        solution = solve(in_a_box(), solver=lie)
+        assert (*claims(solution), solution.bound) == ("gap_limit", "feasible", bound)
+        assert "could not confirm that it is optimal" in solution.warnings[-1]
+
+
+@pytest.mark.parametrize("driver", ["highs", "scip", "cbc", "gurobi", "cplex"])
+def test_an_honest_optimum_that_duals_prove_is_asked_about_once(driver: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("oamip.solving.pipeline.confirm", lambda *_: pytest.fail("asked again"))
+    assert claims(solve(in_a_box(), solver=driver)) == ("optimal", "proven")
+
+
+def test_what_is_no_outcome_is_told() -> None:
+    with pytest.raises(SolveError, match="gives a tuple; it must give an Outcome"):
+        solve(in_a_box(), solver=Liar(lambda form, _, claim: ("optimal", claim.x)))
+
+
+def test_points_that_are_none_at_all_are_dropped() -> None:
+    solution = solve(KNAPSACK.program, solver=Liar(lambda form, _, claim: replace(claim, points=None)))
+    assert solution.held == "proven"
+    assert "points that the solver had passed were dropped" in solution.warnings[0]
+
+
+def test_a_point_that_misses_by_little_is_sought_again_more_finely() -> None:
+    program = in_a_box()
+    coarse = Liar(
+        lambda form, options, claim: replace(claim, x=claim.x + [0, 1e-4 if options.feasibility > 1e-8 else 0])  # noqa: RUF005
+    )
+    solution = solve(program, solver=coarse)
+    assert claims(solution) == ("optimal", "proven")
+    assert "it was solved again with a hundredth of the tolerances" in solution.warnings[0]
+
+
+def test_the_gap_limit_of_a_driver_means_what_it_says() -> None:
+    lie = Liar(lambda form, _, claim: replace(claim, x=np.array([4.0, 0.9]), bound=14.0, reason="gap_limit"))
+    solution = solve(in_a_box(), Options(gap_relative=0.1), solver=lie)
+    assert (*claims(solution), solution.warnings) == ("gap_limit", "proven", ())
+
+
+def test_what_was_said_of_a_worse_point_is_void_once_the_start_is_held() -> None:
+    lie = Liar(lambda form, _, claim: replace(claim, x=np.array([4.0, 0.9])))
+    solution = solve(in_a_box(), Options(start=np.array([4.0, 1.0])), solver=lie)
+    assert solution.held == "proven"
+    assert not any("optimality is not proven" in text for text in solution.warnings)
 
 
 def test_the_question_cannot_be_changed_into_one_that_suits_the_answer() -> None:
