@@ -64,7 +64,7 @@ class Master:
         time_limit = max(0.0, self.options.time_limit - self.seconds)
         nodes = None if self.options.node_limit is None else max(0, self.options.node_limit - self.nodes)
         told = self.session.solve(**{"time_limit": time_limit, "node_limit": nodes, **changes})
-        outcome = well_formed(self.form, told)
+        outcome = well_formed(self.form, told, added=self.live)
         self.nodes += outcome.nodes
         self.log.append(outcome.log)
         self.warnings.update(dict.fromkeys(outcome.warnings))

@@ -52,22 +52,27 @@ def no_bound(form: StandardForm) -> float:
     return -math.inf if form.sense == "min" else math.inf
 
 
-def well_formed(form: StandardForm, outcome: Outcome) -> Outcome:
+def well_formed(form: StandardForm, outcome: Outcome, *, added: int = 0) -> Outcome:
     """The claim without what is none at all: an unknown reason, a bound or a point that are no numbers are named.
+
+    Args:
+        form: what was solved.
+        outcome: the claim.
+        added: rows that the form does not show.
 
     Raises:
         SolveError: it is no `Outcome`.
     """
     if not isinstance(outcome, Outcome):
         raise SolveError(f"the driver's session gives a {type(outcome).__name__}; it must give an Outcome")
-    found = list(_slips(form, outcome))
+    found = list(_slips(form, outcome, form.shape[0] + added))
     if not found:
         return outcome
     changes = {field: value for field, value, _ in found}
     return replace(outcome, **changes, warnings=(*outcome.warnings, *(text for _, _, text in found)))
 
 
-def _slips(form: StandardForm, outcome: Outcome) -> Iterator[tuple[str, Any, str]]:
+def _slips(form: StandardForm, outcome: Outcome, rows: int) -> Iterator[tuple[str, Any, str]]:
     """The field, what is put in its place, and what users are told."""
     if outcome.reason not in get_args(Reason):
         yield "reason", "error", f"the solver stopped with {outcome.reason!r}, which is no reason that there is"
@@ -83,14 +88,9 @@ def _slips(form: StandardForm, outcome: Outcome) -> Iterator[tuple[str, Any, str
     if not isinstance(outcome.points, Iterable) or not all(map(_numeric, outcome.points)):
         kept = tuple(point for point in outcome.points or () if _numeric(point))
         yield "points", kept, "points that the solver had passed were dropped: they are no arrays of numbers"
-    if outcome.duals is not None:
-        rows = form.row_lower.shape
-        if not _numeric(outcome.duals) or outcome.duals.shape != rows or not np.isfinite(outcome.duals).all():
-            yield (
-                "duals",
-                None,
-                f"the solver's duals were dropped: they are no {rows[0]} finite numbers, one for each row",
-            )
+    y = outcome.duals
+    if y is not None and not (_numeric(y) and y.shape == (rows,) and np.isfinite(y).all()):
+        yield "duals", None, f"the solver's duals were dropped: they are no {rows} finite numbers, one for each row"
 
 
 def _numeric(x: Any) -> bool:
