@@ -45,8 +45,8 @@ class Options:
             is as much smaller.
         feasibility: largest violation of a row or bound that counts as satisfied.
         integrality: largest distance from an integer that counts as integer.
-        threads: threads of the solver; 1 gives runs that repeat.
-        seed: the solver's random seed.
+        threads: threads of the solver; 1 gives runs that repeat. More than it takes become as many as it takes.
+        seed: the solver's random seed; one that it does not take becomes the largest that it takes.
         memory_limit: bytes, or ``None``.
         log_file: where the solver's own log is written (a path or its name), or ``None``.
         start: a first point, one value per column of the standard form (NaN: unknown), or ``None``.

@@ -67,6 +67,7 @@ def test_infeasible_is_an_answer_and_no_point_is_a_failure(folder: Path) -> None
         (("solve", "coins.txt"), "coins.txt"),
         (("solve", "coins.lp", "--solver", "nonesuch"), "no solver 'nonesuch'"),
         (("solve", "coins.lp", "--backend", "pyomo"), "a file is a model already"),
+        (("solve", "coins.lp", "--jobs", "2"), "--jobs 2: a file is one program"),
         (("solve", "coins.lp", "--raw", "no_such_option=1", "--no-isolate"), "no_such_option"),
         (("solve", "coins.lp", "--raw", "no_such_option=1"), "no_such_option"),  # from the other process too
         (("export", "digits-mlp", "--out", "model.txt"), "must end in .mps or .lp"),

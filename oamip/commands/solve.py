@@ -40,6 +40,8 @@ def solve(
         raise InputError(f"--backend {solving.backend}: a file is a model already; leave the backend out")
     if solving.route != "driver":
         raise InputError("--route native: a file has no language that could solve it; leave the route out")
+    if solving.jobs is not None:
+        raise InputError(f"--jobs {solving.jobs}: a file is one program; leave the jobs out, or give --threads")
     check_output(json, folder=False)
     with progress() as tell:
         tell(f"reading {file}")

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
+from oamip.errors import SolveError
 from oamip.options import Options, Progress
 from oamip.program import Program
 from oamip.solution import Solution
@@ -47,6 +48,9 @@ class Solver:
 
         Whatever ends the waiting (Ctrl-C, an error of one program) stops the others too: those in threads through
         their progress callback, those that wait in the executor by cancelling.
+
+        Raises:
+            SolveError: the executor broke, because a process of it was ended for example.
         """
         if self.executor is None:
             for program in programs:
@@ -55,10 +59,16 @@ class Solver:
         one, enough = replace(self, executor=None), threading.Event()
         if isinstance(self.executor, ThreadPoolExecutor):
             options = _stoppable(options or Options(), enough)
-        futures: list[Future[Solution]] = [self.executor.submit(one, program, options) for program in programs]
+        futures: list[Future[Solution]] = []
         try:
+            futures.extend(self.executor.submit(one, program, options) for program in programs)
             for future in futures:
                 yield future.result()
+        except BrokenExecutor as error:
+            raise SolveError(
+                f"a process that solved a program was ended, perhaps for want of memory ({error}); open another pool, "
+                "with fewer processes, or a ThreadPoolExecutor with isolate=True: there it is a status of that program"
+            ) from error
         finally:
             enough.set()
             for future in futures:

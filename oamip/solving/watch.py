@@ -30,7 +30,7 @@ KEPT = 20  # better points kept per run; the last ones are the best
 
 
 class Watch(Generic[T]):
-    """One watched run.
+    """One watched run, or several one after the other.
 
     Args:
         options: whose ``progress``, ``stop_at_objective`` and ``stop_at_bound`` are watched over.
@@ -66,6 +66,7 @@ class Watch(Generic[T]):
     def run(self, work: Callable[[], T]) -> T:
         """Do ``work`` to the end and give what it gives; its exceptions, and those of progress, come out here."""
         began = time.perf_counter()
+        self._done.clear()  # of a run before
         threading.Thread(target=self._work, args=(work,), name="solver", daemon=True).start()
         try:
             self._wait(began)

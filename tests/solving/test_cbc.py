@@ -126,6 +126,26 @@ def test_nothing_runs_on_after_an_interrupt_or_an_error(knapsack: Program) -> No
     assert not children()
 
 
+def test_nothing_runs_on_when_it_cannot_be_watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_thread(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    def no_watcher(group: int) -> None:
+        raise OSError(24, "Too many open files")
+
+    for where, name, fails, error in (
+        (threading.Thread, "start", no_thread, RuntimeError),
+        (process, "ended_with_us", no_watcher, SolveError),
+    ):
+        run = process.Process(["/bin/sleep", "60"], tmp_path)
+        with monkeypatch.context() as patch:
+            patch.setattr(where, name, fails)
+            with pytest.raises(error):
+                run.run(lambda line: None)
+        assert run._child is not None
+        assert run._child.returncode == -signal.SIGKILL  # killed, and waited for
+
+
 def test_a_child_that_is_killed_is_an_error_with_its_name(knapsack: Program) -> None:
     killed: list[str] = []
 
@@ -223,6 +243,14 @@ def test_one_that_cannot_be_started_is_told(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setenv(VARIABLE, str(path))
     with pytest.raises(SolveError, match=r"cbc cannot be started: Exec format error"):
         outcome(small())
+
+
+def test_one_that_could_not_be_started_once_is_tried_again(tmp_path: Path) -> None:
+    path = pretender(tmp_path, "print('Version: 7')")
+    path.chmod(0o600)
+    assert executable.version_of(str(path)) is None
+    path.chmod(0o700)
+    assert executable.version_of(str(path)) == "7"
 
 
 @pytest.mark.parametrize("channel", [os.openpty, os.pipe])

@@ -430,6 +430,36 @@ def test_what_it_cannot_do_is_a_named_warning(driver: Driver) -> None:
     assert sorted(told(claimed(driver, form, feasibility=1e-13, start=part))) == ["option feasibility", "option start"]
 
 
+@every_driver()
+def test_numbers_beyond_what_it_takes_are_replaced_and_named(driver: Driver) -> None:
+    program = random_program(0)
+    for option, beyond in (("threads", 2**31), ("seed", 2**31), ("seed", 2**70)):
+        # On a small machine hundreds of threads take minutes to agree.
+        solution = solved(driver, program, time_limit=0.0 if option == "threads" else math.inf, **{option: beyond})
+        assert solution.reason == ("time_limit" if option == "threads" else "optimal")
+        (warning,) = solution.warnings
+        expected = "takes no" if option in driver.support.abilities else "has none"
+        assert warning.startswith(f"option {option}: ")
+        assert expected in warning
+
+
+@every_driver("gap")
+@pytest.mark.parametrize("gap", ["gap_relative", "gap_absolute"])
+def test_an_infinite_gap_is_reached_by_the_first_point(driver: Driver, knapsack: Program, gap: str) -> None:
+    solution = solved(driver, knapsack, time_limit=20, **{gap: math.inf})
+    assert (solution.reason, solution.held, solution.warnings) == ("gap_limit", "proven", ())
+
+
+@every_driver("objective_limit")
+@either_sense
+def test_an_infinite_stop_is_reached_by_all_or_by_nothing(driver: Driver, knapsack: Program, sign: int) -> None:
+    program = turned(knapsack, sign)
+    for stop, all_reach in (("stop_at_objective", -sign * math.inf), ("stop_at_bound", sign * math.inf)):
+        assert solved(driver, program, time_limit=20, **{stop: all_reach}).reason == "objective_limit"
+        never = solved(driver, program, node_limit=1, **{stop: -all_reach})
+        assert (never.reason, never.warnings) == ("node_limit", ())
+
+
 @every_driver("memory_limit")
 def test_memory_limit(driver: Driver, knapsack: Program) -> None:
     claim = claimed(driver, knapsack.compile(), memory_limit=2**20, time_limit=20)

@@ -134,10 +134,9 @@ def test_tolerances_out_of_range_are_named_warnings() -> None:
     form = random_linear(1, integer=True)
     assert outcome(form).warnings == ()
     small, large = Options(feasibility=1e-12, integrality=0.0), Options(feasibility=0.1, integrality=0.3)
-    for options, word in ((small, "below"), (large, "above")):
+    for options in (small, large):
         texts = outcome(form, options).warnings
         assert [text.partition(":")[0] for text in texts] == ["option feasibility", "option integrality"]
-        assert all(word in text for text in texts)
 
 
 # ── licence ────────────────────────────────────────────────────────────────────────────────────────────────────────

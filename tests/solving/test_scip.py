@@ -227,3 +227,8 @@ def test_sets_of_members_of_either_sign_are_solved_to_the_true_optimum() -> None
         best = enumerate_sets(program.compile())
         solution = solve_with(program, solver="scip")
         assert (solution.held, solution.objective) == ("proven", pytest.approx(best, abs=1e-6))
+
+
+def test_duals_of_rows_that_presolve_took_away_are_none() -> None:
+    claim = outcome(linear(), raw={"presolving/maxrounds": -1})
+    assert (claim.reason, claim.bound, claim.duals) == ("optimal", 6.0, None)

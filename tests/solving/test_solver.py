@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
@@ -11,7 +13,7 @@ from multiprocessing import get_context
 import numpy as np
 import pytest
 
-from oamip.errors import InputError
+from oamip.errors import InputError, SolveError
 from oamip.options import Options
 from oamip.program import Program
 from oamip.solution import SolveMany, solve_all
@@ -94,6 +96,16 @@ def test_an_error_of_one_program_comes_out_and_stops_the_others() -> None:
         solver = solver_for(executor=pool)
         with pytest.raises(InputError, match="no_such_option"):
             list(solver.many((hard(seed) for seed in range(4)), Options(time_limit=60, raw={"no_such_option": 1})))
+
+
+def test_a_pool_that_breaks_is_told_with_the_way_out() -> None:
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        assert pool.submit(os.getpid).result()
+        (worker,) = pool._processes
+        answers = solver_for(executor=pool).many([hard(0), hard(1)], Options(time_limit=60))
+        os.kill(worker, signal.SIGKILL)
+        with pytest.raises(SolveError, match=r"was ended, perhaps .* isolate=True"):
+            list(answers)
 
 
 def test_wrong_names_are_told_at_once() -> None:

@@ -42,3 +42,9 @@ def test_the_first_reason_counts() -> None:
     watch.stop("objective_limit")
     watch.stop("interrupted")
     assert watch.stopped == "objective_limit"
+
+
+def test_a_second_run_is_waited_for_as_the_first_was() -> None:
+    watch: Watch[int] = Watch(Options(), minimise=True)
+    assert watch.run(lambda: 1) == 1
+    assert watch.run(lambda: threading.Event().wait(0.2) or 2) == 2

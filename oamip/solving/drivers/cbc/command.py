@@ -11,13 +11,16 @@ from numpy.typing import NDArray
 
 from oamip.options import Options
 
-__all__ = ["MODEL", "POINT", "STATUS", "command", "raised", "write_start"]
+__all__ = ["MODEL", "POINT", "STATUS", "TAKEN", "command", "write_start"]
 
 Vector: TypeAlias = NDArray[np.float64]
 
 MODEL, START, STATUS, POINT = "model.mps", "start.mst", "status.txt", "point.bin"
 SMALLEST = 1e-12  # with smaller tolerances nothing is ever feasible
 LARGEST = 2**31 - 1
+WIDEST = 1e300  # gap; it takes no infinite one
+# From 100 on, the number of threads is another way to use them.
+TAKEN = {"feasibility": (SMALLEST, 1e12), "integrality": (SMALLEST, 0.5), "threads": (1, 99)}
 
 
 def command(executable: str, options: Options, *, start: bool) -> list[str]:
@@ -33,17 +36,16 @@ def command(executable: str, options: Options, *, start: bool) -> list[str]:
 
 
 def _settings(options: Options) -> dict[str, object]:
-    feasibility = max(options.feasibility, SMALLEST)
     settings: dict[str, object] = {
         # By default CBC prunes whatever is not better by 1e-5, and calls that optimal however small the objective is.
         "increment": SMALLEST,  # before the gap, which it overwrites
         # With its preprocessing CBC 2.10.3 calls wrong points of small programs optimal, and bounded ones unbounded.
         "preprocess": "off",
-        "allow": options.gap_absolute,
-        "ratio": options.gap_relative,
-        "primalTolerance": feasibility,
-        "dualTolerance": feasibility,
-        "integerTolerance": min(max(options.integrality, SMALLEST), 0.5),
+        "allow": min(options.gap_absolute, WIDEST),
+        "ratio": min(options.gap_relative, WIDEST),
+        "primalTolerance": options.feasibility,
+        "dualTolerance": options.feasibility,
+        "integerTolerance": options.integrality,
     }
     if math.isfinite(options.time_limit):
         settings |= {"timeMode": "elapsed", "sec": options.time_limit}  # it would count CPU seconds
@@ -54,15 +56,6 @@ def _settings(options: Options) -> dict[str, object]:
     if options.seed:  # a seed of 0 stands for the time of day
         settings |= dict.fromkeys(("randomSeed", "randomCbcSeed"), min(options.seed, LARGEST))
     return settings
-
-
-def raised(options: Options) -> tuple[str, ...]:
-    """Warnings for tolerances that are smaller than what CBC is given."""
-    return tuple(
-        f"option {name}: CBC is given no tolerance below {SMALLEST:g}, so {SMALLEST:g} is used"
-        for name in ("feasibility", "integrality")
-        if getattr(options, name) < SMALLEST
-    )
 
 
 def write_start(folder: Path, names: list[str], start: Vector) -> None:

@@ -50,14 +50,18 @@ def _bundled() -> str:
     return str(Path(spec.origin).parent / "solverdir" / "cbc" / system / machine / "cbc")
 
 
-@cache
 def version_of(executable: str) -> str | None:
     """What the executable says its version is; ``None`` when it does not run."""
     try:
-        said = subprocess.run(  # noqa: S603  # a list of arguments, no shell
-            [executable, "-quit"], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=10
-        )
+        return _said_version(executable)
     except (OSError, subprocess.TimeoutExpired):
         return None
+
+
+@cache  # which keeps no failure: it may run the next time
+def _said_version(executable: str) -> str:
+    said = subprocess.run(  # noqa: S603  # a list of arguments, no shell
+        [executable, "-quit"], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=10
+    )
     found = re.search(r"Version: (\S+)", said.stdout)
     return found[1] if found else "unknown"

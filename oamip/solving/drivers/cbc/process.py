@@ -45,8 +45,12 @@ class Process:
         reading, writing = _channel()
         with os.fdopen(reading, encoding="utf-8", errors="replace") as stream, ExitStack() as stack:
             stack.callback(os.close, writing)
-            self._child = self._started(writing)
-            stack.enter_context(ended_with_us(self._child.pid))
+            try:
+                self._child = self._started(writing)
+                stack.callback(self._end)
+                stack.enter_context(ended_with_us(self._child.pid))
+            except OSError as failed:
+                raise SolveError(f"{self._arguments[0]} cannot be started: {failed.strerror or failed}") from None
             end = threading.Thread(target=_tell_the_end, args=(self._child, writing), daemon=True)
             end.start()
             try:
@@ -61,18 +65,21 @@ class Process:
             return self._child.wait()
 
     def _started(self, writing: int) -> subprocess.Popen[bytes]:
-        try:
-            # A session of its own, so that Ctrl-C in the terminal reaches us alone and we can ask it to stop in order.
-            return subprocess.Popen(  # noqa: S603 a list of arguments, the first of which is the solver
-                self._arguments,
-                cwd=self._folder,
-                stdin=subprocess.DEVNULL,
-                stdout=writing,
-                stderr=writing,
-                start_new_session=True,
-            )
-        except OSError as failed:
-            raise SolveError(f"{self._arguments[0]} cannot be started: {failed.strerror or failed}") from None
+        # A session of its own, so that Ctrl-C in the terminal reaches us alone and we can ask it to stop in order.
+        return subprocess.Popen(  # noqa: S603 a list of arguments, the first of which is the solver
+            self._arguments,
+            cwd=self._folder,
+            stdin=subprocess.DEVNULL,
+            stdout=writing,
+            stderr=writing,
+            start_new_session=True,
+        )
+
+    def _end(self) -> None:
+        """Leave nothing running, and no zombie, whatever failed."""
+        assert self._child is not None
+        self._signal(signal.SIGKILL)
+        self._child.wait()
 
     def halt(self) -> None:
         """Ask it to stop; asked again after it has used up its patience, end it by force."""

@@ -15,8 +15,9 @@ from oamip.program import StandardForm
 from oamip.solution import Reason
 from oamip.solving.bounded import bounded, bounded_by
 from oamip.solving.drivers.cbc.call import Called, call
-from oamip.solving.drivers.cbc.command import raised
+from oamip.solving.drivers.cbc.command import TAKEN
 from oamip.solving.drivers.cbc.log import final_bound, nodes, start_was_taken
+from oamip.solving.drivers.ranges import within
 from oamip.solving.outcome import Outcome, no_bound
 from oamip.solving.session import Session
 from oamip.solving.undecided import told_apart
@@ -41,13 +42,14 @@ def run(form: StandardForm, options: Options) -> Outcome:
         return Outcome("infeasible", None, no_bound(form))
     if not (form.A.nnz or bounded(form)):  # on which CBC crashes
         return told_apart(Session(form, options, run), Outcome("unbounded", None, no_bound(form)), options, began)
+    options, changed = within(options, "CBC", **TAKEN)
     told = _called(form, options)
     reason = _reason(told)
     outcome = replace(_outcome(form, told, reason, options), nodes=nodes(told.log), log=told.log)
     mistaken = outcome.duals is not None and not bounded_by(form, outcome.duals)
     if mistaken or (reason in ("infeasible", "unbounded") and _ambiguous(told)):
         outcome = told_apart(Session(form, options, run), outcome, options, began)
-    return replace(outcome, seconds=time.perf_counter() - began)
+    return replace(outcome, seconds=time.perf_counter() - began, warnings=(*changed, *outcome.warnings))
 
 
 def _called(form: StandardForm, options: Options) -> Called:
@@ -113,7 +115,7 @@ def _outcome(form: StandardForm, told: Called, reason: Reason, options: Options)
         x=x,
         bound=bound,
         duals=_duals(form, told, sign) if reason == "optimal" and not integer else None,
-        warnings=(*raised(options), *_warnings(form, told, reason, options)),
+        warnings=_warnings(form, told, reason, options),
     )
 
 

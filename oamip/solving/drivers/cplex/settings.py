@@ -9,10 +9,12 @@ from cplex.exceptions import CplexError
 
 from oamip.errors import InputError
 from oamip.options import Options
+from oamip.solving.drivers.ranges import THREADS, replaced, within
 
 __all__ = ["apply"]
 
 FOREVER = 1e75  # the largest number of a parameter
+WIDEST = 1e20  # the largest absolute gap
 MEGABYTE = 2.0**20
 WALL_CLOCK = 2
 DETERMINISTIC = 1
@@ -33,12 +35,13 @@ def apply(cplex: Any, options: Options, *, integer: bool, warm: bool = True) -> 
     """
     for parameter, _ in cplex.parameters.get_changed():
         parameter.reset()
-    warnings = []
+    options, changed = within(options, "CPLEX", threads=(1, THREADS))
+    warnings = list(changed)
     for path, (name, value) in _settings(options).items():
         parameter = _parameter(cplex, path)
         nearest = min(max(value, parameter.min()), parameter.max())
         if nearest != value:
-            warnings.append(f"option {name}: CPLEX takes no {value:g}, so {nearest:g} is used")
+            warnings.append(replaced("CPLEX", name, value, nearest))
         parameter.set(nearest)
     cplex.parameters.advance.set(int(warm))
     if options.memory_limit is not None:
@@ -52,11 +55,14 @@ def apply(cplex: Any, options: Options, *, integer: bool, warm: bool = True) -> 
 def _settings(options: Options) -> dict[str, tuple[str, Any]]:
     """Parameter to the option that it serves and its value."""
     limit = min(options.time_limit, FOREVER)
+    relative, absolute = options.gap_relative, min(options.gap_absolute, WIDEST)
+    if math.isinf(relative):
+        relative, absolute = 1.0, WIDEST  # it takes no relative gap above 1
     settings: dict[str, tuple[str, Any]] = {
         "clocktype": ("time_limit", WALL_CLOCK),
         "timelimit": ("time_limit", limit),
-        "mip.tolerances.mipgap": ("gap_relative", options.gap_relative),
-        "mip.tolerances.absmipgap": ("gap_absolute", options.gap_absolute),
+        "mip.tolerances.mipgap": ("gap_relative", relative),
+        "mip.tolerances.absmipgap": ("gap_absolute", absolute),
         "simplex.tolerances.feasibility": ("feasibility", options.feasibility),
         "simplex.tolerances.optimality": ("feasibility", options.feasibility),
         # The one tolerance for rows and gap alike, so it is the smaller of the two.

@@ -6,15 +6,15 @@ import math
 from typing import Any
 
 import gurobipy as gp
-import numpy as np
 
 from oamip.errors import InputError, SolveError
 from oamip.options import Options
 from oamip.solving.drivers.gurobi.licence import is_about_licence
+from oamip.solving.drivers.ranges import within
 
 __all__ = ["Unlicensed", "apply", "started"]
 
-TOLERANCES = {"feasibility": (1e-9, 1e-2), "integrality": (1e-9, 1e-1)}  # what Gurobi takes
+TAKEN = {"feasibility": (1e-9, 1e-2), "integrality": (1e-9, 1e-1), "threads": (1, 1024), "seed": (0, 2 * 10**9)}
 GIGABYTE = 1e9
 CONVERGED = 1e-9  # of the barrier method on quadratic programs; its default leaves points 1e-6 off their rows
 
@@ -49,7 +49,7 @@ def started(options: Options) -> gp.Env:
 
 
 def apply(model: gp.Model, options: Options, touched: set[str]) -> tuple[str, ...]:
-    """Set every option of one solve, raw ones last; gives warnings for tolerances out of Gurobi's range.
+    """Set every option of one solve, raw ones last; gives warnings for what was changed.
 
     Args:
         model: whose parameters are set.
@@ -59,6 +59,7 @@ def apply(model: gp.Model, options: Options, touched: set[str]) -> tuple[str, ..
     Raises:
         InputError: a raw option that Gurobi does not know, or a value that it does not take.
     """
+    options, warnings = within(options, "Gurobi", **TAKEN)
     for name in touched - options.raw.keys():
         _set(model, name, model.getParamInfo(name)[-1])
         touched.remove(name)
@@ -69,15 +70,10 @@ def apply(model: gp.Model, options: Options, touched: set[str]) -> tuple[str, ..
         if info is None or info[2] != value:  # the environment may have it already, and some can be set only there
             _set(model, name, value)
         touched.add(name)
-    return tuple(
-        f"option {name}: Gurobi takes no tolerance {'below' if asked < used else 'above'} {used:g}, so {used:g} is used"
-        for name in TOLERANCES
-        if (asked := getattr(options, name)) != (used := _tolerance(options, name))
-    )
+    return warnings
 
 
 def _settings(model: gp.Model, options: Options) -> dict[str, Any]:
-    feasibility = _tolerance(options, "feasibility")
     nodes, memory, good, far = (
         options.node_limit,
         options.memory_limit,
@@ -89,9 +85,9 @@ def _settings(model: gp.Model, options: Options) -> dict[str, Any]:
         "NodeLimit": math.inf if nodes is None else nodes,
         "MIPGap": options.gap_relative,
         "MIPGapAbs": options.gap_absolute,
-        "FeasibilityTol": feasibility,
-        "OptimalityTol": feasibility,
-        "IntFeasTol": _tolerance(options, "integrality"),
+        "FeasibilityTol": options.feasibility,
+        "OptimalityTol": options.feasibility,
+        "IntFeasTol": options.integrality,
         "BarQCPConvTol": CONVERGED,
         "Threads": options.threads,
         "Seed": options.seed,
@@ -100,10 +96,6 @@ def _settings(model: gp.Model, options: Options) -> dict[str, Any]:
         "BestObjStop": model.getParamInfo("BestObjStop")[-1] if good is None else good,
         "BestBdStop": model.getParamInfo("BestBdStop")[-1] if far is None else far,
     }
-
-
-def _tolerance(options: Options, name: str) -> float:
-    return float(np.clip(getattr(options, name), *TOLERANCES[name]))
 
 
 def _set(where: gp.Model | gp.Env, name: str, value: Any) -> None:

@@ -42,7 +42,9 @@ _REASONS: dict[Any, Reason] = {
     Status.kInterrupt: "interrupted",
     Status.kMemoryLimit: "memory_limit",
 }
-_WITHOUT_POINT: frozenset[Reason] = frozenset({"infeasible", "unbounded", "error"})
+_FAILED = (Status.kSolveError, Status.kNotset)
+_WITHOUT_POINT: frozenset[Reason] = frozenset({"infeasible", "unbounded"})
+_OURS = "non-empty integrality"  # a warning in every log of a linear program, since we pass the kinds of all columns
 
 
 class HighsSession(Session):
@@ -148,12 +150,19 @@ class HighsSession(Session):
             # A warm basis may end with dual infeasibilities that HiGHS itself disowns; a cold start seldom does.
             self.restart()
             status = run_watched(self._highs, watch)
+        elif self._highs.getModelStatus() == Status.kNotset and not integer:
+            # Presolve may leave a program that no method comes to the end of.
+            self._renew()
+            left = max(0.0, options.time_limit - (time.perf_counter() - began))
+            raw = {"presolve": "off", **options.raw}
+            apply(self._highs, options.with_(time_limit=left, raw=raw), integer=integer)
+            status = run_watched(self._highs, watch)
         claim, ended = self._read(watch, integer=integer), self._highs.getModelStatus()
         undecided = ended == Status.kUnboundedOrInfeasible or (ended == Status.kUnbounded and integer)
         if not undecided and (status == highspy.HighsStatus.kError or claim["reason"] == "error"):
-            warnings.append(f"HiGHS ended with '{self._highs.modelStatusToString(ended)}': {_last_line(watch.log)}")
+            warnings.append(f"HiGHS ended with '{self._highs.modelStatusToString(ended)}'{_complaint(watch.log)}")
         outcome = Outcome(**claim, warnings=tuple(warnings), log="".join(watch.log))
-        if ended in (Status.kSolveError, Status.kNotset):
+        if ended in _FAILED:
             self._renew()
         if undecided:
             outcome = told_apart(self, outcome, options, began)
@@ -202,5 +211,8 @@ def _dropped(form: StandardForm) -> tuple[str, ...]:
     return (f"{text}, of {column} in {row}: scale that row",)
 
 
-def _last_line(log: list[str]) -> str:
-    return "".join(log).strip().rpartition("\n")[2]
+def _complaint(log: list[str]) -> str:
+    """The last error or warning in the log, behind a colon, or nothing."""
+    lines = "".join(log).splitlines()
+    said = [line for line in lines if line.startswith(("ERROR", "WARNING")) and _OURS not in line]
+    return ": " + " ".join(said[-1].split()) if said else ""

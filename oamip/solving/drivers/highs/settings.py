@@ -9,33 +9,33 @@ import highspy
 
 from oamip.errors import InputError
 from oamip.options import Options
+from oamip.solving.drivers.ranges import THREADS, within
 
 __all__ = ["LEAST_ENTRY", "apply"]
 
-SMALLEST = 1e-10  # HiGHS takes no smaller tolerance
 LARGEST = 2**31 - 1
+TOLERANCE = (1e-10, math.inf)
 LEAST_ENTRY = 1e-12  # HiGHS drops smaller coefficients without a word, and by default all up to 1e-9; no less is taken
 
 
 def apply(highs: Any, options: Options, *, integer: bool) -> tuple[str, ...]:
-    """Set every option of one solve, raw ones last; gives warnings for tolerances that had to be raised.
+    """Set every option of one solve, raw ones last, and the rest to its default; gives warnings for what was changed.
 
     Raises:
         InputError: a raw option that HiGHS does not know, or a value that it does not take.
     """
+    highs.resetOptions()
+    options, warnings = within(
+        options, "HiGHS", feasibility=TOLERANCE, integrality=TOLERANCE, threads=(1, THREADS), seed=(0, LARGEST)
+    )
     for name, value in _settings(highs, options, integer=integer).items():
         _set(highs, name, value)
     for name, value in options.raw.items():
         _set(highs, name, value)
-    return tuple(
-        f"option {name}: HiGHS takes no tolerance below {SMALLEST:g}, so {SMALLEST:g} is used"
-        for name in ("feasibility", "integrality")
-        if getattr(options, name) < SMALLEST
-    )
+    return warnings
 
 
 def _settings(highs: Any, options: Options, *, integer: bool) -> dict[str, Any]:
-    feasibility = max(options.feasibility, SMALLEST)
     # The clock of the simplex method runs on from solve to solve of one model; that of branch and bound begins anew.
     elapsed = 0.0 if integer else highs.getRunTime()
     return {
@@ -45,10 +45,10 @@ def _settings(highs: Any, options: Options, *, integer: bool) -> dict[str, Any]:
         "mip_max_nodes": LARGEST if options.node_limit is None else min(options.node_limit, LARGEST),
         "mip_rel_gap": options.gap_relative,
         "mip_abs_gap": options.gap_absolute,
-        "primal_feasibility_tolerance": feasibility,
-        "dual_feasibility_tolerance": feasibility,
+        "primal_feasibility_tolerance": options.feasibility,
+        "dual_feasibility_tolerance": options.feasibility,
         "small_matrix_value": LEAST_ENTRY,
-        "mip_feasibility_tolerance": max(options.integrality, SMALLEST),
+        "mip_feasibility_tolerance": options.integrality,
         "threads": options.threads,
         "random_seed": options.seed,
     }

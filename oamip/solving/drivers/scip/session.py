@@ -182,5 +182,8 @@ class ScipSession(Session):
 
     def _duals(self, hot: _Hot, x: Vector) -> Vector | None:
         sign = 1.0 if self._form.sense == "min" else -1.0  # SCIP itself minimises
-        y = np.array([sign * hot.scip.getDualsolLinear(row) for row in hot.linear.rows])
+        try:
+            y = np.array([sign * hot.scip.getDualsolLinear(row) for row in hot.linear.rows])
+        except Warning:  # as an error: a raw option let presolve in, and this row is gone
+            return None
         return proven_duals(self.form, y, x)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from oamip.errors import InputError
 from oamip.options import Options
+from oamip.solving.drivers.ranges import within
 
 __all__ = ["apply"]
 
-SMALLEST, LARGEST = 1e-9, 1e-3  # tolerances that SCIP can work with: what differs by 1e-9 is equal to it
+TOLERANCE = (1e-9, 1e-3)  # what SCIP can work with: what differs by 1e-9 is equal to it
+SEED = (0, 2**31 - 1)
 INFINITE = 1e20
 WALL_CLOCK = 2
 MEBIBYTE = 2**20
@@ -38,28 +41,25 @@ def apply(scip: Any, options: Options, *, linear: bool, time_limit: float) -> tu
         InputError: a raw option that SCIP does not know, or a value that it does not take.
     """
     scip.resetParams()
+    options, warnings = within(options, "SCIP", feasibility=TOLERANCE, integrality=TOLERANCE, seed=SEED)
     for name, value in _settings(options, linear=linear, time_limit=time_limit).items():
         _set(scip, name, value)
     for name, value in options.raw.items():
         _set(scip, name, value)
-    return tuple(
-        f"option {name}: SCIP takes no tolerance below {SMALLEST:g}, so {SMALLEST:g} is used"
-        for name in ("feasibility", "integrality")
-        if getattr(options, name) < SMALLEST
-    )
+    return warnings
 
 
 def _settings(options: Options, *, linear: bool, time_limit: float) -> dict[str, Any]:
     # One tolerance serves rows and integers alike, so it is the smaller of the two.
-    tolerance = min(max(min(options.feasibility, options.integrality), SMALLEST), LARGEST)
+    tolerance = min(options.feasibility, options.integrality)
     settings = {
         "misc/catchctrlc": False,  # SCIP would take the signal away from Python, and leave it so
         "timing/clocktype": WALL_CLOCK,
         "limits/time": min(max(time_limit, 0.0), INFINITE),
         "limits/totalnodes": -1 if options.node_limit is None else options.node_limit,
         # SCIP divides by the smaller of |objective| and |bound|, so it never stops at a gap wider than ours.
-        "limits/gap": options.gap_relative,
-        "limits/absgap": options.gap_absolute,
+        "limits/gap": min(options.gap_relative, INFINITE),
+        "limits/absgap": min(options.gap_absolute, INFINITE),
         "numerics/feastol": tolerance,
         "numerics/dualfeastol": tolerance,
         "randomization/randomseedshift": options.seed,
@@ -71,11 +71,9 @@ def _settings(options: Options, *, linear: bool, time_limit: float) -> dict[str,
     }
     if options.memory_limit is not None:
         settings["limits/memory"] = options.memory_limit / MEBIBYTE
-    if options.stop_at_objective is not None:
-        settings["limits/primal"] = options.stop_at_objective
-    if options.stop_at_bound is not None:
-        settings["limits/dual"] = options.stop_at_bound
-    return settings
+    stops = {"limits/primal": options.stop_at_objective, "limits/dual": options.stop_at_bound}
+    # Infinite ones are left to the watch.
+    return settings | {name: stop for name, stop in stops.items() if stop is not None and math.isfinite(stop)}
 
 
 def _set(scip: Any, name: str, value: Any) -> None:
