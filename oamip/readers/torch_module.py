@@ -8,13 +8,13 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, fx, nn
 from torch.nn.parameter import UninitializedParameter
 
 from oamip.errors import InputError, MismatchError, UnsupportedOperator
 from oamip.network import Affine, Network
+from oamip.network.comparison import outputs_of, random_inputs, worst_difference
 from oamip.readers.draft import Draft
 from oamip.readers.exported import exported_module
 from oamip.readers.operators import module_rule
@@ -25,8 +25,8 @@ from oamip.readers.walk import walk
 __all__ = ["read"]
 
 _log = logging.getLogger(__name__)
-_COMPARED = 2
-"""Samples of the example that are evaluated on both sides at the end."""
+_COMPARED, _RANDOM = 1, 3
+"""Samples of the example, and random ones, that are evaluated on both sides at the end."""
 _AGREEMENT = 1e-9
 
 
@@ -56,7 +56,7 @@ def read(module: nn.Module, example_input: Tensor | tuple[Tensor, ...]) -> Netwo
     draft = Draft(source, _shared_parameters(source, graph) | uncut)
     network = walk(graph, draft, [tuple(example.shape[1:]) for example in examples])
     network.extra_parameters = sum(p.numel() for p in private.parameters()) - _held_by_layers(source, network)
-    _compare(network, examples, expected)
+    _compare(network, private, examples, expected)
     return network
 
 
@@ -170,16 +170,26 @@ def _held_by_layers(module: nn.Module, network: Network) -> int:
     return sum(p.numel() for path in layers for p in module.get_submodule(path).parameters(recurse=False))
 
 
-def _compare(network: Network, examples: Sequence[Tensor], expected: Sequence[Tensor]) -> None:
-    inputs = {name: example[:_COMPARED].numpy() for name, example in zip(network.inputs, examples, strict=True)}
-    values = network.evaluate(inputs)
-    for name, tensor in zip(network.outputs, expected, strict=True):
-        answer = tensor[:_COMPARED].detach().numpy()
-        if not np.isfinite(answer).all():
-            raise InputError(f"output '{name}' of the module is not finite on the example input")
-        worst = np.abs(values[name] - answer).max(initial=0.0) / max(1.0, np.abs(answer).max(initial=0.0))
+def _compare(network: Network, module: nn.Module, examples: Sequence[Tensor], expected: Sequence[Tensor]) -> None:
+    """The network computes what the module does, on the example and, as that may be all zeros, on random inputs."""
+    inputs, answers = [[x[:_COMPARED]] for x in examples], [[y[:_COMPARED]] for y in expected]
+    noise = [torch.from_numpy(x) for x in random_inputs(network, _RANDOM).values()]
+    try:
+        more = logits(module, *(x.clone() for x in noise))
+    except Exception as error:  # not every module takes every number
+        _log.debug("%s fails on random inputs: %s", type(module).__name__, error)
+    else:
+        for parts, part in zip((*inputs, *answers), (*noise, *more), strict=True):
+            parts.append(part)
+    found = outputs_of(network, {name: torch.cat(x).numpy() for name, x in zip(network.inputs, inputs, strict=True)})
+    for name, parts, values in zip(network.outputs, answers, found, strict=True):
+        if not all(part.isfinite().all() for part in parts):
+            raise InputError(f"output '{name}' of the module is not finite on the example input, or on random ones")
+        fits = len({part.shape[1:] for part in parts}) == 1
+        worst = worst_difference([torch.cat(parts).numpy()], [values]) if fits else float("inf")
         if worst > _AGREEMENT:
             raise MismatchError(
                 f"output '{name}' as it was read differs from the module's by {worst:.2g}; does forward change a "
-                "tensor in place that it uses again, cast to another precision, or draw random numbers?"
+                "tensor in place that it uses again, cast to another precision, draw random numbers, or decide on the "
+                "size of the batch?"
             )

@@ -365,14 +365,43 @@ def test_wrappers_and_other_objects_are_refused():
         read(lambda x: x, torch.randn(1, 3))
 
 
-def test_a_change_through_a_view_is_noticed():
+def through_a_view(_: Any, x: Tensor) -> Tensor:
+    y = x * 1.0
+    y.flatten(1).relu_()  # changes y, which the trace does not show
+    return y
+
+
+def through_a_part(_: Any, x: Tensor) -> Tensor:
+    y = x * 1.0
+    y[:, :1].relu_()
+    return y
+
+
+def test_a_change_through_a_view_is_refused():
+    for forward in (through_a_view, through_a_part):
+        with pytest.raises(UnsupportedOperator, match=r"relu_.*through a view.*torch\.cat"):
+            read(Calls(forward), torch.zeros(1, 2, 2))
+
+
+def test_what_the_example_does_not_show_is_seen_on_random_inputs():
     def forward(_: Any, x: Tensor) -> Tensor:
         y = x * 1.0
-        y.flatten(1).relu_()  # changes y, which the trace does not show
-        return y
+        part = y[:, :1]
+        part.relu_()
+        return y + part
 
     with pytest.raises(MismatchError, match="in place"):
-        read(Calls(forward), -torch.ones(1, 2, 2))
+        read(Calls(forward), torch.zeros(1, 2))
+
+
+def test_a_module_need_not_take_random_inputs():
+    def forward(_: Any, x: Tensor) -> Tensor:
+        if isinstance(x, Tensor) and x.min() < 0:
+            raise ValueError("images are not negative")
+        return (x - 1.0).relu()
+
+    x = torch.rand(3, 2) * 2
+    agree(Calls(forward), read(Calls(forward), x[:1]), x)
 
 
 # ── real networks ────────────────────────────────────────────────────────────────────────────────────────────────────
