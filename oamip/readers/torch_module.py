@@ -47,7 +47,7 @@ def read(module: nn.Module, example_input: Tensor | tuple[Tensor, ...]) -> Netwo
     Raises:
         InputError: the example does not fit, a weight is NaN or infinite, or forward cannot be traced.
         UnsupportedOperator: names the operator, the place and what to write instead.
-        MismatchError: what was read does not compute what the module computes on the example.
+        MismatchError: what was read does not compute what the module computes on the example or on random inputs.
     """
     examples = _examples(example_input)
     private = _private_copy(module)
@@ -67,8 +67,10 @@ def _examples(given: Any) -> tuple[Tensor, ...]:
             raise InputError(f"example_input must be a tensor or a tuple of tensors, not {type(example).__name__}")
         if not example.is_floating_point():
             raise InputError(f"example_input has dtype {example.dtype}; give floating-point numbers")
-        if example.ndim == 0 or len(example) == 0:
-            raise InputError(f"example_input has shape {tuple(example.shape)}; give a batch (n, …) with n ≥ 1")
+        if example.ndim < 2 or len(example) == 0:
+            raise InputError(
+                f"example_input has shape {tuple(example.shape)}; give a batch (n, …) with n ≥ 1, as torch.zeros(1, 3)"
+            )
         if not example.isfinite().all():
             raise InputError("example_input contains NaN or infinity")
     if len({len(example) for example in examples}) != 1:
@@ -123,7 +125,10 @@ def _forward(module: nn.Module, examples: Sequence[Tensor]) -> tuple[Tensor, ...
     try:
         return logits(module, *(example.clone() for example in examples))  # clones, as it may write into them
     except Exception as error:  # the user's code runs in here and may raise anything
-        raise InputError(f"{type(module).__name__} fails on the example input of shape {shapes}: {error}") from error
+        cast = "; it is read in double precision: leave casts such as x.float() out" if "dtype" in str(error) else ""
+        raise InputError(
+            f"{type(module).__name__} fails on the example input of shape {shapes}: {error}{cast}"
+        ) from error
 
 
 def _traced(module: nn.Module, examples: tuple[Tensor, ...]) -> tuple[fx.Graph, nn.Module, dict[int, str]]:
