@@ -50,7 +50,8 @@ def read_onnx(path: Path | str, *, shapes: Mapping[str, Sequence[int]] | None = 
 
     What is read is the model for a batch of one. A first axis that is symbolic, or 1 while others follow, is the batch
     and not part of the network's inputs, which are arrays (n, …) of n samples. A model without such an axis takes one
-    sample whole. Where all inputs leave the batch open, what mixes samples along axis 0 is refused. A softmax that ends the network is left out, with a warning in the log.
+    sample whole. Where all inputs leave the batch open, what mixes samples along axis 0 is refused. A softmax that ends
+    the network is left out, with a warning in the log.
 
     Args:
         path: ``.onnx``, or gzipped ``.onnx.gz``; opset 7 to the newest that the installed onnx knows.
