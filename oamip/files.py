@@ -65,6 +65,8 @@ def write_atomically(
     """
     if not folders and not path.parent.is_dir():
         raise error(f"{path}: cannot be written (there is no folder {path.parent})")
+    if not path.name:
+        raise error(f"'{path}' is a folder; give the name of a file")
     data = content.encode() if isinstance(content, str) else content
     # In the same folder, since `replace` is atomic within one file system only.
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")

@@ -127,6 +127,9 @@ FILES: Mapping[str, Callable[[str, Data | None], nn.Module]] = {
 """Endings of files that hold a network, weights and all; each is opened by its path, and data that fills in sizes."""
 
 
+_PICKLES = (".pt", ".pth", ".pkl", ".bin", ".ckpt")
+
+
 def fitted(data: Data, module: nn.Module) -> Data:
     """The data in the shape that a network made of an ONNX file takes, which its file fixes; else as it is.
 
@@ -184,6 +187,11 @@ def open_model(
         module = call_factory(spec, error=ModelFileError)
         if not isinstance(module, nn.Module):
             raise ModelFileError(f"{spec} returns {type(module).__name__}; let it return a torch.nn.Module")
+    elif spec.endswith(_PICKLES):
+        raise ModelFileError(
+            f"{spec}: pickled modules are not loaded, as they could run code; give package.module:factory with "
+            f"--weights {spec} of torch.save(model.state_dict(), FILE)"
+        )
     else:
         kinds = f"{', '.join(BUILT_IN)}, {', '.join(f'FILE{ending}' for ending in FILES)} or package.module:factory"
         raise ModelFileError(f"model {spec!r} is unknown; give {kinds}")

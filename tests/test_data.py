@@ -128,6 +128,11 @@ def test_describe_names_what_each_part_is_for():
         assert role in line
 
 
+def test_one_real_number_for_each_sample_is_a_target():
+    data = as_data((np.ones((10, 2)), np.arange(10) / 4 + 0.1))
+    assert (data.regression, data.train.y.dtype, data.train.y.shape[1:]) == (True, np.float32, (1,))
+
+
 X = np.ones((10, 2))
 Y = np.arange(10) % 2
 FIVE = Split(np.ones((5, 1), np.float32), np.arange(5))
@@ -141,7 +146,6 @@ TOO_FEW_CLASSES = Data(FIVE, FIVE, FIVE, classes=4)
         ((np.full((10, 2), 1e300), Y), "infinity"),
         ((X, Y[:9]), "10 samples and y has 9"),
         ((X, Y - 1), "label -1 is negative"),
-        ((X, Y + 0.5), "not whole"),
         ((X, np.full(10, np.nan)), "y holds NaN"),
         ((X, np.ones((10, 2), int)), r"y has shape \(10, 2\)"),
         ((X[:0], Y[:0]), "empty"),
@@ -245,7 +249,7 @@ def test_damaged_npz_files_are_named(tmp_path):
     np.savez(tmp_path / "pickle.npz", x=np.array([{}, []], dtype=object))
     for content in (b"", b"text", whole[:-30], bytes(hurt), (tmp_path / "pickle.npz").read_bytes()):
         path.write_bytes(content)
-        with pytest.raises(DataError, match=r"bad\.npz"):
+        with pytest.raises(DataError, match=r"bad\.npz(?!.*allow_pickle)"):
             load(str(path))
     with path.open("wb") as file:
         np.save(file, np.ones(3))

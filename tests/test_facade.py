@@ -236,9 +236,43 @@ def test_a_format_that_fails_is_named_and_the_others_stay(pruned, tmp_path, monk
     assert {path.name for path in tmp_path.glob("model.*")} == {"model.pt2", "model.safetensors"}
     with pytest.raises(MismatchError, match=r"model\.onnx"):
         result.save(tmp_path, ["onnx"])
+    assert not (tmp_path / "model.pt2").exists()  # of the decision before
+    assert (tmp_path / "decision.json").exists()
     with pytest.raises(InputError, match="no format 'pth'; there are safetensors, pt2, onnx"):
         result.save(tmp_path / "new", ("safetensors", "pth"))
     assert not (tmp_path / "new").exists()
+
+
+def test_no_network_of_an_earlier_decision_stays(pruned, tmp_path) -> None:
+    (tmp_path / "model.onnx").write_text("of another decision")
+    (tmp_path / "model.mine").write_text("not of oamip")
+    pruned[0].save(tmp_path)
+    assert {path.name for path in tmp_path.glob("model.*")} == {"model.safetensors", "model.mine"}
+
+
+class OneNumber(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.body, self.head = nn.Linear(4, 8), nn.Linear(8, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.body(x).relu()).squeeze(-1)
+
+
+@pytest.mark.parametrize("targets", [(300,), (300, 1)])
+def test_a_network_that_gives_one_number_for_each_sample_is_pruned(targets, tmp_path) -> None:
+    torch.manual_seed(0)
+    net, x = OneNumber().eval(), torch.randn(300, 4)
+    y = net(x).detach() + 0.1 * torch.randn(300)
+    options = {"budget": "units=0.5", "scoring": "taylor", "epochs": 1}
+    oamip.to_onnx(oamip.read(net, x[:1]), tmp_path / "net.onnx")
+    assert oamip.read(tmp_path / "net.onnx")(x[:3].numpy()).shape == (3,)
+    result = oamip.prune(net, (x, y.reshape(targets)), **options)
+    assert result.module(x).shape == (300,)
+    assert result.report.table()
+    assert result.report.original.metric == "mse"
+    with pytest.raises(DataError, match="one number for each sample"):
+        oamip.prune(net, (x, (y > 0).long()), **options)
 
 
 def test_a_softmax_at_the_end_is_told_when_a_format_cannot_have_it(task, tmp_path, caplog) -> None:

@@ -67,6 +67,13 @@ def test_data_that_does_not_fit_is_refused(digits):
         open_model("fc3")
 
 
+def test_what_a_name_was_meant_to_be_is_told():
+    with pytest.raises(ModelFileError, match=r"pickled modules are not loaded.*--weights whole\.pt"):
+        open_model("whole.pt")
+    with pytest.raises(ModelFileError, match=r"as in an import, mine\.net:make"):
+        open_model("./mine/net.py:make")
+
+
 # --- the cache ---
 
 

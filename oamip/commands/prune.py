@@ -64,7 +64,7 @@ def prune(
         epochs: of fine-tuning after the refit.
         learning_rate: of fine-tuning.
         baselines: compare with these at the same budget: l2,jacobian,random, all or none.
-        out: folder for the network, decision.json, report.json and report.md.
+        out: folder for the network, decision.json, report.json and report.md; a network of an earlier run there goes.
         formats: of the network: safetensors, pt2 (torch.export), onnx, several joined by commas.
         json: file for the report alone.
     """

@@ -73,8 +73,8 @@ def _targets(y: NDArray[Any], place: str) -> NDArray[Any]:
     if y.ndim != 1:
         raise DataError(f"{place}: y has shape {y.shape} and type {y.dtype}; give labels (n,) or float targets (n, k)")
     labels = y.astype(np.int64)
-    if (labels != y).any():
-        raise DataError(f"{place}: labels are not whole, first {y[labels != y][0]}; regression takes y.reshape(-1, 1)")
+    if (labels != y).any():  # one number to predict, and no class
+        return np.ascontiguousarray(y, dtype=np.float32).reshape(-1, 1)
     if (labels < 0).any():
         raise DataError(f"{place}: label {labels.min()} is negative; number the classes from 0")
     return labels

@@ -22,6 +22,9 @@ def call_factory(spec: str, *, error: type[InputError]) -> Any:
             importing or calling it failed.
     """
     module_name, _, factory_name = spec.partition(":")
+    if module_name.endswith(".py") or "/" in module_name:
+        named = module_name.removesuffix(".py").strip("./").replace("/", ".")
+        raise error(f"{spec}: name the module as in an import, {named}:{factory_name}")
     with _working_directory_importable():
         try:
             module = importlib.import_module(module_name)

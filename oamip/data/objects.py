@@ -32,7 +32,7 @@ def as_data(obj: Any, *, seed: int = 0, name: str = "data") -> Data:
         name: for reports; a `Data` keeps its own.
 
     Raises:
-        DataError: NaN or infinity in x, lengths that differ, labels that are negative, not whole or out of range, an
+        DataError: NaN or infinity in x, lengths that differ, labels that are negative or out of range, an
             empty part, or an object of another kind.
     """
     if isinstance(obj, Data):

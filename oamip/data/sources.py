@@ -131,4 +131,7 @@ def _npz(path: Path) -> dict[str, NDArray[Any]]:
     except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         if isinstance(error, DataError):
             raise
-        raise DataError(f"{path} cannot be read as an npz file without pickles ({error}); save it again") from None
+        reason = "it is none, or holds pickles" if isinstance(error, ValueError) else error  # numpy's says to load them
+        raise DataError(
+            f"{path} cannot be read as an npz file ({reason}); save arrays of numbers with numpy.savez"
+        ) from None

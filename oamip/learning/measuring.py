@@ -60,6 +60,7 @@ def mean_squared_error(module: nn.Module, split: Split, batch: int = 1000) -> fl
     if split.y is None or split.labelled:
         raise DataError("the mean squared error needs float targets (n, k); use accuracy for class labels")
     given = outputs(module, split, batch)
+    given = given[:, None] if given.ndim == 1 else given  # one number for each sample
     if given.shape != split.y.shape:
         raise DataError(f"the network gives {given.shape[1:]} values, y has {split.y.shape[1:]}")
     return float(((given - split.y) ** 2).mean())

@@ -24,7 +24,9 @@ OPTIMISERS: Mapping[str, Callable[..., torch.optim.Optimizer]] = {
 
 def loss_of(output: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     """Mean cross-entropy for class labels (integers), mean squared error for real targets."""
-    return functional.mse_loss(output, y) if y.is_floating_point() else functional.cross_entropy(output, y)
+    if not y.is_floating_point():
+        return functional.cross_entropy(output, y)
+    return functional.mse_loss(output[:, None] if output.ndim == 1 else output, y)
 
 
 class Method(Protocol):

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oamip.errors import InputError
-from oamip.network.labels import FIXED, Labels, carries
+from oamip.network.labels import ABSENT, FIXED, Labels, carries
 from oamip.network.network import Edit, Network
 from oamip.network.nodes import Affine, Input, Max, ReLU
 
@@ -88,13 +88,14 @@ class Groups:
 
     def only(self, names: Collection[str]) -> Groups:
         """The same network with only some groups removable; units are numbered anew."""
-        kept, moves, start = [], np.full(self.size + 1, FIXED), 0
+        kept, moves, start = [], np.full(self.size, FIXED), 0
         for group in self.groups:
             if group.name in names:
                 moves[group.slice] = np.arange(start, start + group.size)
                 kept.append(replace(group, start=start))
                 start += group.size
-        labels = {name: np.where(entries >= 0, moves[entries], entries) for name, entries in self.labels.items()}
+        moves = np.append(moves, (ABSENT, FIXED))  # which are −2 and −1
+        labels = {name: moves[entries] for name, entries in self.labels.items()}
         return replace(self, groups=tuple(kept), labels=labels)
 
     def mask(self, keep: NDArray[np.bool_]) -> dict[str, Edit]:

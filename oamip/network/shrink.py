@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oamip.errors import InputError, MismatchError
+from oamip.network.comparison import random_inputs
 from oamip.network.cost import cost_of
 from oamip.network.cuts import Cut, cut_map, cut_of
 from oamip.network.groups import Groups, without_units
@@ -25,7 +26,6 @@ from oamip.network.labels import carries
 from oamip.network.maps import LinearMap, Selection, Sum
 from oamip.network.network import Network
 from oamip.network.nodes import Affine, Max, Node
-from oamip.network.sampling import random_inputs
 
 __all__ = ["TOLERANCE", "shrink"]
 

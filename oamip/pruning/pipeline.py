@@ -86,6 +86,11 @@ class Pruning:
         if self.data.classes is None:
             return groups
         shape = groups.network.output.shape
+        if shape == ():
+            raise DataError(
+                f"'{self.data.name}' has class labels, and the network gives one number for each sample; to predict "
+                "that, give targets of real numbers, y.reshape(-1, 1)"
+            )
         if len(shape) != 1:
             raise DataError(
                 f"'{self.data.name}' has one label for each sample, and the network gives {shape} numbers for each, "

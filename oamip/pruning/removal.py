@@ -27,7 +27,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from oamip.decision import Decision
 from oamip.errors import InputError, MismatchError
 from oamip.network import Groups, Network, cost_of
-from oamip.network.sampling import random_inputs
+from oamip.network.comparison import random_inputs, worst_difference
 from oamip.pruning.coupling import cut
 from oamip.readers.scores import logits
 
@@ -169,22 +169,14 @@ def _difference(
     """Largest relative difference over the outputs, float64, in evaluation mode."""
     network, mask = groups.network, groups.mask(keep)
     double = copy.deepcopy(module).to("cpu", torch.float64).eval()
-    gaps, sizes = np.zeros(len(network.outputs)), np.ones(len(network.outputs))
+    worst = 0.0
     for start in range(0, len(inputs[0]), _PROOF_BATCH):
         batch = [part[start : start + _PROOF_BATCH] for part in inputs]
         values = network.evaluate(dict(zip(network.inputs, batch, strict=True)), mask)
         outputs = logits(double, *map(torch.tensor, batch))  # copies: forward may write into its inputs
-        for index, (name, output) in enumerate(zip(network.outputs, outputs, strict=True)):
-            if tuple(output.shape) != values[name].shape:
-                raise MismatchError(f"output {index} has shape {tuple(output.shape)}, not {values[name].shape}")
-            gaps[index] = np.fmax(gaps[index], _largest(output.numpy() - values[name]))
-            sizes[index] = max(sizes[index], _largest(values[name]))
-    return float((gaps / sizes).max())
-
-
-def _largest(array: NDArray[np.float64]) -> float:
-    """‖array‖∞; infinite where it is not a number, so that NaN never passes for equal."""
-    return float(np.abs(np.nan_to_num(array, nan=np.inf, posinf=np.inf, neginf=-np.inf)).max(initial=0.0))
+        expected = [values[name] for name in network.outputs]
+        worst = max(worst, worst_difference(expected, [output.numpy() for output in outputs]))
+    return worst
 
 
 def _prove_counts(small: nn.Module, groups: Groups, keep: NDArray[np.bool_]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -61,6 +62,7 @@ class Result:
         """Write ``decision.json``, ``report.json``, ``report.md`` and ``model.*`` in each of some formats.
 
         Every file of the network is loaded again and compared before it takes its place; `oamip.load` opens them all.
+        A ``model.*`` of an earlier result that this one does not replace is removed, as it belongs to another decision.
 
         Args:
             folder: made if it is not there.
@@ -74,17 +76,25 @@ class Result:
         formats, folder = checked_formats(formats), Path(folder)
         if folder.exists() and not folder.is_dir():
             raise InputError(f"{folder} is a file; give the name of a folder")
-        self.decision.save(folder / "decision.json")
-        write_atomically(folder / "report.json", json.dumps(self.report.to_dict(), indent=1))
-        write_atomically(folder / "report.md", self.report.markdown())
         failed: dict[str, OamipError] = {}
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"{folder}: cannot be written ({error.strerror or error})") from None
         for name in formats:
             try:
                 save(self.module, self.example_input, folder / f"model.{name}")
             except OamipError as error:
-                if len(formats) == 1:
-                    raise
                 failed[name] = error
+        for name in FORMATS:
+            if name not in formats or name in failed:
+                with suppress(OSError):
+                    (folder / f"model.{name}").unlink()
+        self.decision.save(folder / "decision.json")  # also where no network was written: scoring may have taken hours
+        write_atomically(folder / "report.json", json.dumps(self.report.to_dict(), indent=1))
+        write_atomically(folder / "report.md", self.report.markdown())
+        if failed and len(formats) == 1:
+            raise failed[formats[0]]
         if failed:
             reasons = "; ".join(f"model.{name} is not written: {error}" for name, error in failed.items())
             written = ", ".join(f"model.{name}" for name in formats if name not in failed) or "no network"

@@ -21,8 +21,8 @@ from torch import nn
 from oamip.decision import Decision
 from oamip.errors import MismatchError
 from oamip.network import Affine, Groups, find_groups
+from oamip.network.comparison import outputs_of, random_inputs, worst_difference
 from oamip.network.rewrites.units import Silent, silent_units
-from oamip.network.sampling import random_inputs
 from oamip.pruning.removal import Inputs, as_tensors, duplicate, remove, restore
 from oamip.readers.reading import read
 
@@ -106,9 +106,7 @@ def _tell(module: nn.Module, groups: Groups, silent: Silent) -> None:
 def _compare(told: Groups, groups: Groups, silent: Silent, dtype: torch.dtype) -> None:
     """The network with its new biases and without the units is the network as it was."""
     inputs = random_inputs(groups.network)
-    before, after = groups.network.evaluate(inputs), told.network.evaluate(inputs, told.mask(silent.keep))
-    tolerance = 100 * torch.finfo(dtype).eps  # of the biases as the module holds them
-    for name in groups.network.outputs:
-        gap = np.abs(after[name] - before[name]).max(initial=0.0) / max(1.0, np.abs(before[name]).max(initial=0.0))
-        if not gap <= tolerance:
-            raise MismatchError(f"without its silent units the module differs by {gap:.3g} (relative); nothing is done")
+    after = told.network.evaluate(inputs, told.mask(silent.keep))
+    worst = worst_difference(outputs_of(groups.network, inputs), [after[name] for name in told.network.outputs])
+    if worst > 100 * torch.finfo(dtype).eps:  # of the biases as the module holds them
+        raise MismatchError(f"without its silent units the module differs by {worst:.3g} (relative); nothing is done")

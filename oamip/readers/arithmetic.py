@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import fx
 
 from oamip.network import LinearMap, Scale, Selection, average_pool, identity
 from oamip.readers.draft import BATCH, Array, Draft, Shape, Signal
@@ -155,6 +156,15 @@ def concat(draft: Draft, tensors: Sequence[Any], dim: int = 0) -> Signal:
         return draft.affine(tuple(shape), *edges)
     rigid = f"{draft.operator} at '{draft.place}' joins a constant, whose entries are counted in the source"
     others = tuple(other for other in range(len(shape)) if other != axis - 1)  # along these its sizes are fixed
+    given: Any = draft.call.args[0] if draft.call.args else draft.call.kwargs["tensors"]
+    calls = given if isinstance(given, Sequence) else [given]
+    constants = (call for call in calls if not isinstance(draft.values[call], Signal))
+    if not all(_counted(draft, call, axis) for call in constants):
+        rigid = (
+            f"{draft.operator} at '{draft.place}' joins a constant that takes its width from a tensor; write 0 * x "
+            "for zeros_like(x), or use functional.pad"
+        )
+        others = tuple(range(len(shape)))
     return draft.affine(tuple(shape), *edges, bias=bias, rigid=rigid, along=others)
 
 
@@ -165,6 +175,18 @@ def _joined_constant(draft: Draft, constant: Any) -> Array:
         draft.refuse("the constant differs from sample to sample, or fixes the batch; make it with x.new_zeros(…)")
     one: Array = array[0]
     return one
+
+
+def _counted(draft: Draft, call: fx.Node, axis: int) -> bool:
+    """Whether the size of a constant along an axis stands in the source, and is not computed from that of a tensor."""
+    value = draft.values[call]
+    if call.target in ("new_zeros", torch.zeros):
+        given: Any = call.args[1:] if call.target == "new_zeros" else call.args
+        sizes = given[0] if len(given) == 1 else given
+        return isinstance(sizes, Sequence) and isinstance(sizes[axis], int)
+    if isinstance(value, torch.Tensor):
+        return call.target is not torch.zeros_like and all(_counted(draft, x, axis) for x in call.all_input_nodes)
+    return isinstance(value, int) and value == BATCH
 
 
 def mean(draft: Draft, x: Signal, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Signal:
@@ -185,8 +207,6 @@ def _reduced(draft: Draft, x: Signal, dim: Any, keepdim: bool, dtype: Any, what:
     if dtype not in (None, torch.float64):
         draft.refuse("it changes the precision; leave dtype out")
     shape = tuple(1 if axis in axes else n for axis, n in enumerate(x.shape, 1) if keepdim or axis not in axes)
-    if not shape:
-        draft.refuse(f"it {what} over all axes but the batch; write keepdim=True")
     if 1 not in axes:
         sides = [_whole(n, mean) if axis in axes else _each(n) for axis, n in enumerate(x.shape[1:], 2)]
         map_ = average_pool(x.shape, sides, shape[1:])

@@ -136,4 +136,10 @@ class Draft:
         """An operation in place: from here on whoever names the old tensor means the new one."""
         if not isinstance(old, Signal):
             self.refuse("it writes into a constant; write it without the trailing underscore")
-        self.values.update({call: new for call, value in self.values.items() if value is old})
+        holders = [call for call, value in self.values.items() if value is old]
+        if not self.call.users and not any(user is not self.call for call in holders for user in call.users):
+            self.refuse(
+                "nobody reads its result, so it writes through a view into another tensor; use what it returns, and "
+                "join parts with torch.cat"
+            )
+        self.values.update(dict.fromkeys(holders, new))

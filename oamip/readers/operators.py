@@ -46,6 +46,7 @@ from oamip.readers.layers import (
     matmul,
 )
 from oamip.readers.pooling import adaptive_avg_pool, adaptive_max_pool, arguments_of, avg_pool, max_pool
+from oamip.readers.refusals import remedy
 from oamip.readers.scores import score, score_module
 from oamip.readers.shapes import attribute, flatten, permute, reshape, size, squeeze, transpose, unsqueeze
 from oamip.readers.slicing import by_number, expand, expand_as, getitem, interpolate, pad, stack
@@ -74,6 +75,15 @@ def _share(_: Draft, x: Signal, **_options: Any) -> Signal:
 def _clone(_: Draft, x: Signal, **_options: Any) -> Signal:
     """A new tensor of the same value, which operations in place on the old one do not reach."""
     return replace(x)
+
+
+def _to(draft: Draft, x: Signal, *where: Any, **options: Any) -> Signal:
+    """``x.to`` another device; all numbers stay in double precision."""
+    for given in (*where, *options.values()):
+        kind = given.dtype if isinstance(given, torch.Tensor) else given
+        if isinstance(kind, torch.dtype) and kind != torch.float64:
+            draft.refuse(remedy("to"))
+    return x
 
 
 def _hardtanh(draft: Draft, x: Signal, min_val: float = -1.0, max_val: float = 1.0) -> Signal:
@@ -258,7 +268,8 @@ METHODS: dict[str, Rule] = {
     "size": size,
     "dim": lambda _, x: len(x.size),
     "clone": _clone,
-    **dict.fromkeys(("contiguous", "detach", "double"), _share),
+    **dict.fromkeys(("contiguous", "cpu", "detach", "double"), _share),
+    "to": _to,
     "relu_": in_place(relu),
     **dict.fromkeys(("clamp_", "clip_"), in_place(clamp)),
     "clamp_min_": in_place(_clamp_min),

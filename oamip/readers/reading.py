@@ -28,7 +28,8 @@ def read(source: Any, example_input: Any = None, *, shapes: Mapping[str, Sequenc
             finite.
         ModelFileError: the file is missing or damaged.
         UnsupportedOperator: names the operator, its place and what to do instead.
-        MismatchError: what was read from a module does not compute what the module computes on the example.
+        MismatchError: what was read from a module does not compute what the module computes on the example or on random
+            inputs.
     """
     if isinstance(source, str | os.PathLike):
         if not str(os.fspath(source)).endswith((".onnx", ".onnx.gz")):

@@ -8,13 +8,13 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, fx, nn
 from torch.nn.parameter import UninitializedParameter
 
 from oamip.errors import InputError, MismatchError, UnsupportedOperator
 from oamip.network import Affine, Network
+from oamip.network.comparison import outputs_of, random_inputs, worst_difference
 from oamip.readers.draft import Draft
 from oamip.readers.exported import exported_module
 from oamip.readers.operators import module_rule
@@ -25,8 +25,8 @@ from oamip.readers.walk import walk
 __all__ = ["read"]
 
 _log = logging.getLogger(__name__)
-_COMPARED = 2
-"""Samples of the example that are evaluated on both sides at the end."""
+_COMPARED, _RANDOM = 1, 3
+"""Samples of the example, and random ones, that are evaluated on both sides at the end."""
 _AGREEMENT = 1e-9
 
 
@@ -47,7 +47,7 @@ def read(module: nn.Module, example_input: Tensor | tuple[Tensor, ...]) -> Netwo
     Raises:
         InputError: the example does not fit, a weight is NaN or infinite, or forward cannot be traced.
         UnsupportedOperator: names the operator, the place and what to write instead.
-        MismatchError: what was read does not compute what the module computes on the example.
+        MismatchError: what was read does not compute what the module computes on the example or on random inputs.
     """
     examples = _examples(example_input)
     private = _private_copy(module)
@@ -56,7 +56,7 @@ def read(module: nn.Module, example_input: Tensor | tuple[Tensor, ...]) -> Netwo
     draft = Draft(source, _shared_parameters(source, graph) | uncut)
     network = walk(graph, draft, [tuple(example.shape[1:]) for example in examples])
     network.extra_parameters = sum(p.numel() for p in private.parameters()) - _held_by_layers(source, network)
-    _compare(network, examples, expected)
+    _compare(network, private, examples, expected)
     return network
 
 
@@ -67,8 +67,10 @@ def _examples(given: Any) -> tuple[Tensor, ...]:
             raise InputError(f"example_input must be a tensor or a tuple of tensors, not {type(example).__name__}")
         if not example.is_floating_point():
             raise InputError(f"example_input has dtype {example.dtype}; give floating-point numbers")
-        if example.ndim == 0 or len(example) == 0:
-            raise InputError(f"example_input has shape {tuple(example.shape)}; give a batch (n, …) with n ≥ 1")
+        if example.ndim < 2 or len(example) == 0:
+            raise InputError(
+                f"example_input has shape {tuple(example.shape)}; give a batch (n, …) with n ≥ 1, as torch.zeros(1, 3)"
+            )
         if not example.isfinite().all():
             raise InputError("example_input contains NaN or infinity")
     if len({len(example) for example in examples}) != 1:
@@ -123,7 +125,10 @@ def _forward(module: nn.Module, examples: Sequence[Tensor]) -> tuple[Tensor, ...
     try:
         return logits(module, *(example.clone() for example in examples))  # clones, as it may write into them
     except Exception as error:  # the user's code runs in here and may raise anything
-        raise InputError(f"{type(module).__name__} fails on the example input of shape {shapes}: {error}") from error
+        cast = "; it is read in double precision: leave casts such as x.float() out" if "dtype" in str(error) else ""
+        raise InputError(
+            f"{type(module).__name__} fails on the example input of shape {shapes}: {error}{cast}"
+        ) from error
 
 
 def _traced(module: nn.Module, examples: tuple[Tensor, ...]) -> tuple[fx.Graph, nn.Module, dict[int, str]]:
@@ -170,16 +175,26 @@ def _held_by_layers(module: nn.Module, network: Network) -> int:
     return sum(p.numel() for path in layers for p in module.get_submodule(path).parameters(recurse=False))
 
 
-def _compare(network: Network, examples: Sequence[Tensor], expected: Sequence[Tensor]) -> None:
-    inputs = {name: example[:_COMPARED].numpy() for name, example in zip(network.inputs, examples, strict=True)}
-    values = network.evaluate(inputs)
-    for name, tensor in zip(network.outputs, expected, strict=True):
-        answer = tensor[:_COMPARED].detach().numpy()
-        if not np.isfinite(answer).all():
-            raise InputError(f"output '{name}' of the module is not finite on the example input")
-        worst = np.abs(values[name] - answer).max(initial=0.0) / max(1.0, np.abs(answer).max(initial=0.0))
+def _compare(network: Network, module: nn.Module, examples: Sequence[Tensor], expected: Sequence[Tensor]) -> None:
+    """The network computes what the module does, on the example and, as that may be all zeros, on random inputs."""
+    inputs, answers = [[x[:_COMPARED]] for x in examples], [[y[:_COMPARED]] for y in expected]
+    noise = [torch.from_numpy(x) for x in random_inputs(network, _RANDOM).values()]
+    try:
+        more = logits(module, *(x.clone() for x in noise))
+    except Exception as error:  # not every module takes every number
+        _log.debug("%s fails on random inputs: %s", type(module).__name__, error)
+    else:
+        for parts, part in zip((*inputs, *answers), (*noise, *more), strict=True):
+            parts.append(part)
+    found = outputs_of(network, {name: torch.cat(x).numpy() for name, x in zip(network.inputs, inputs, strict=True)})
+    for name, parts, values in zip(network.outputs, answers, found, strict=True):
+        if not all(part.isfinite().all() for part in parts):
+            raise InputError(f"output '{name}' of the module is not finite on the example input, or on random ones")
+        fits = len({part.shape[1:] for part in parts}) == 1
+        worst = worst_difference([torch.cat(parts).numpy()], [values]) if fits else float("inf")
         if worst > _AGREEMENT:
             raise MismatchError(
                 f"output '{name}' as it was read differs from the module's by {worst:.2g}; does forward change a "
-                "tensor in place that it uses again, cast to another precision, or draw random numbers?"
+                "tensor in place that it uses again, cast to another precision, draw random numbers, or decide on the "
+                "size of the batch?"
             )

@@ -72,7 +72,15 @@ def _apply(draft: Draft, rule: Rule | None, args: tuple[Any, ...], kwargs: dict[
         inspect.signature(rule).bind(draft, *args, **kwargs)
     except TypeError as error:
         draft.refuse(f"it is called in a form that is not read ({error})")
-    return rule(draft, *args, **kwargs)
+    try:
+        return rule(draft, *args, **kwargs)
+    except InputError:
+        raise
+    except (ValueError, IndexError) as error:  # rules leave it to numpy to find shapes that do not fit
+        raise InputError(
+            f"{draft.operator} at '{draft.place}' does not fit its input ({error}); example_input needs an axis for "
+            "the batch in front, as torch.zeros(1, 3, 32, 32) for one image"
+        ) from error
 
 
 def _call(draft: Draft, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -11,9 +11,8 @@ from torch import fx, nn
 
 from oamip.errors import InputError, MismatchError
 from oamip.network import Network
-from oamip.network.sampling import random_inputs
+from oamip.network.comparison import outputs_of, random_inputs, worst_difference
 from oamip.readers.names import legal
-from oamip.writers.comparison import outputs_of, worst_difference
 from oamip.writers.lowering import Lowered, lower
 from oamip.writers.torch_graph import Writer
 from oamip.writers.torch_rules import RULES

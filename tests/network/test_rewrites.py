@@ -33,10 +33,10 @@ from oamip.network import (
     shrink,
     simplify,
 )
+from oamip.network.comparison import random_inputs
 from oamip.network.ranges import ranges
 from oamip.network.rewrites import REWRITES, drop_silent_units, fold_constants, merge_affine
 from oamip.network.rewrites.algebra import product, total
-from oamip.network.sampling import random_inputs
 from oamip.pruning.removal import remove
 from oamip.readers import read
 

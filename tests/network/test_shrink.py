@@ -29,7 +29,7 @@ from oamip.network import (
     cuts,
     find_groups,
 )
-from oamip.network.sampling import random_inputs
+from oamip.network.comparison import random_inputs
 from oamip.network.shrink import shrink
 from oamip.readers import read
 from oamip.writers import to_onnx, to_torch

@@ -19,7 +19,6 @@ from torch.nn.utils import parametrizations, prune
 from oamip.decision import Decision
 from oamip.errors import InputError, MismatchError, OamipError
 from oamip.network import Groups, cost_of, find_groups
-from oamip.pruning import removal
 from oamip.pruning.removal import remove
 from oamip.readers import read
 
@@ -401,7 +400,3 @@ def test_surplus_parameters_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     _sabotage(monkeypatch, torch_pruning.pruner.function.LinearPruner, change)
     with pytest.raises(MismatchError, match="parameters; the cost model promised"):
         remove(module, _example(), groups, _random(groups, 1))
-
-
-def test_not_a_number_never_passes_for_equal() -> None:
-    assert removal._largest(np.array([0.0, np.nan])) == np.inf

@@ -110,3 +110,9 @@ def test_a_constant_that_is_lost_is_caught(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(silent, "_tell", forgets)
     with pytest.raises(MismatchError, match="without its silent units the module differs"):
         remove_silent(_mlp(), torch.randn(2, 4))
+
+
+def test_a_network_without_units_is_copied() -> None:
+    """Its padding is no unit either, nor one of those of which there are none."""
+    module, x = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ZeroPad2d(1)), torch.randn(1, 1, 6, 6)
+    assert _equal(remove_silent(module, x), module, x)

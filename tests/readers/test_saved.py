@@ -325,7 +325,8 @@ def test_only_listed_operators_are_looked_up(written):
 def test_whatever_is_read_can_be_saved():
     assert operators.MODULES.keys() <= vocabulary.MODULES.keys()
     assert operators.FUNCTIONS.keys() <= vocabulary.FUNCTION_NAMES.keys()
-    assert operators.METHODS.keys() <= vocabulary.METHODS
+    devices = {"cpu", "to"}  # what a file holds has none
+    assert operators.METHODS.keys() - devices <= vocabulary.METHODS
     assert {name: vocabulary.FUNCTIONS[name] for name in vocabulary.FUNCTION_NAMES.values()} == vocabulary.FUNCTIONS
 
 

@@ -297,6 +297,35 @@ def test_zeros_joined_beside_the_positions_freeze_the_channels():
     assert "joins a constant" in groups.frozen["first"]
 
 
+@pytest.mark.parametrize(
+    "zeros",
+    [
+        torch.zeros_like,
+        lambda x: x.new_zeros(x.size()),
+        lambda x: x.new_zeros(x.size(0), 8 - x.shape[1], 4, 4),
+        lambda x: torch.zeros_like(x) + 0.5,
+    ],
+)
+def test_zeros_as_wide_as_a_tensor_freeze_its_channels(zeros):
+    """Torch-Pruning sees no tie between them; 0 * x is one that it sees."""
+
+    def forward(module, x):
+        x = module.first(x).relu()
+        return module.head((module.second(x) + torch.cat([x, zeros(x)], 1)).relu().mean((2, 3)))
+
+    torch.manual_seed(0)
+    layers = {"first": nn.Conv2d(1, 4, 3), "second": nn.Conv2d(4, 8, 1), "head": nn.Linear(8, 3)}
+    x = torch.randn(2, 1, 6, 6)
+    groups = find_groups(read(Calls(forward, **layers), x))
+    assert groups.size == 0
+    assert "0 * x" in groups.frozen["first"]
+    zeros = lambda x: 0 * x  # noqa: E731
+    module = Calls(forward, **layers)
+    groups = find_groups(read(module, x))
+    small = remove(module, x, groups, Decision({"first": np.array([False, True, False, True])}))
+    assert (small.first.out_channels, small.second.out_channels, small.head.in_features) == (2, 4, 4)
+
+
 # ── what is refused ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -279,7 +279,6 @@ def test_modules_refused_by_name(layer, operator, remedy):
         (lambda x: torch.cat([x, torch.zeros(4, 1, 4)], 1), "cat", "constant"),
         (lambda x: x.mean(), "mean", "mixes samples"),
         (lambda x: x.mean(0), "mean", "mixes samples"),
-        (lambda x: x.mean((1, 2)), "mean", "write keepdim=True"),
         (lambda x: x.squeeze(), "squeeze", r"squeeze\(1\)"),
         (lambda x: x.unsqueeze(0), "unsqueeze", "before the batch"),
         (lambda x: x + torch.arange(4.0).view(4, 1, 1), "add", "differs from sample to sample"),
@@ -287,6 +286,7 @@ def test_modules_refused_by_name(layer, operator, remedy):
         (lambda x: x + x.mean(2), "add", "batch axes do not meet"),
         (lambda x: functional.dropout(x), "dropout", r"training=self\.training"),
         (lambda x: x.half(), "half", "leave the cast out"),
+        (lambda x: x.to(torch.float32), "to", "leave the cast out"),
         (lambda x: torch.div(x, 2, rounding_mode="floor"), "div", "leave rounding_mode out"),
         (lambda x: functional.max_pool1d(x, 2, return_indices=True)[0], "max_pool1d_with_indices", "no rule"),
         (lambda x: x.requires_grad_(False), "requires_grad_", "no rule"),
@@ -365,14 +365,69 @@ def test_wrappers_and_other_objects_are_refused():
         read(lambda x: x, torch.randn(1, 3))
 
 
-def test_a_change_through_a_view_is_noticed():
+def through_a_view(_: Any, x: Tensor) -> Tensor:
+    y = x * 1.0
+    y.flatten(1).relu_()  # changes y, which the trace does not show
+    return y
+
+
+def through_a_part(_: Any, x: Tensor) -> Tensor:
+    y = x * 1.0
+    y[:, :1].relu_()
+    return y
+
+
+def test_a_change_through_a_view_is_refused():
+    for forward in (through_a_view, through_a_part):
+        with pytest.raises(UnsupportedOperator, match=r"relu_.*through a view.*torch\.cat"):
+            read(Calls(forward), torch.zeros(1, 2, 2))
+
+
+def test_what_the_example_does_not_show_is_seen_on_random_inputs():
     def forward(_: Any, x: Tensor) -> Tensor:
         y = x * 1.0
-        y.flatten(1).relu_()  # changes y, which the trace does not show
-        return y
+        part = y[:, :1]
+        part.relu_()
+        return y + part
 
     with pytest.raises(MismatchError, match="in place"):
-        read(Calls(forward), -torch.ones(1, 2, 2))
+        read(Calls(forward), torch.zeros(1, 2))
+
+
+def test_a_module_need_not_take_random_inputs():
+    def forward(_: Any, x: Tensor) -> Tensor:
+        if isinstance(x, Tensor) and x.min() < 0:
+            raise ValueError("images are not negative")
+        return (x - 1.0).relu()
+
+    x = torch.rand(3, 2) * 2
+    agree(Calls(forward), read(Calls(forward), x[:1]), x)
+
+
+def test_another_device_is_no_other_precision():
+    module = nn.Sequential(Calls(lambda _, x: x.to("cpu").cpu().to(x.device, torch.float64)), nn.ReLU()).double()
+    agree(module, read(module, torch.zeros(1, 3)), torch.randn(4, 3))
+
+
+def test_one_number_for_each_sample():
+    module = Calls(lambda _, x: x.relu().sum((1, 2)))
+    network = read(module, torch.zeros(1, 3, 2))
+    assert network.output.shape == ()
+    agree(module, network, torch.randn(4, 3, 2))
+
+
+def test_an_example_without_a_batch_is_told():
+    with pytest.raises(InputError, match=r"shape \(3,\); give a batch"):
+        read(nn.Linear(3, 2), torch.zeros(3))
+    with pytest.raises(InputError, match="needs an axis for the batch"):
+        read(nn.Conv2d(2, 2, 3), torch.zeros(2, 8, 8))
+
+
+def test_what_an_example_of_one_sample_hides_is_named():
+    with pytest.raises(InputError, match=r"leave casts such as x\.float\(\) out"):
+        read(Calls(lambda module, x: module.layer(x.float()), layer=nn.Linear(3, 2)), torch.zeros(1, 3))
+    with pytest.raises(MismatchError, match="size of the batch"):
+        read(Calls(lambda _, x: x * 2 if x.shape[0] == 1 else x.relu()), torch.ones(1, 3))
 
 
 # ── real networks ────────────────────────────────────────────────────────────────────────────────────────────────────

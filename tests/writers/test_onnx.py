@@ -95,6 +95,42 @@ def test_layers_of_every_shape_of_window_come_out_right(module, tmp_path):
     np.testing.assert_allclose(run(tmp_path / "net.onnx", x.numpy()), network(x.numpy()), rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize(
+    "module",
+    [
+        torch.nn.ConvTranspose2d(4, 6, 3, stride=2, padding=1, output_padding=1, groups=2),
+        torch.nn.ConvTranspose2d(4, 4, 2, groups=4, bias=False),
+        torch.nn.Sequential(torch.nn.ZeroPad2d((1, 0, 1, 0)), torch.nn.ConvTranspose2d(4, 2, 3, groups=2)),
+    ],
+    ids=repr,
+)
+def test_grouped_transposed_convolutions_are_one_node(module, tmp_path):
+    x = torch.randn(3, 4, 5, 4, dtype=torch.float64)
+    network = read(torch.nn.Sequential(torch.nn.Conv2d(4, 4, 1), torch.nn.ReLU(), module).double(), x)
+    to_onnx(network, tmp_path / "net.onnx", dtype="float64")  # which the reference's kernel would get wrong
+    assert [node.op_type for node in onnx.load(tmp_path / "net.onnx").graph.node].count("ConvTranspose") == 1
+    np.testing.assert_allclose(oamip.read(tmp_path / "net.onnx")(x.numpy()), network(x.numpy()), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("side", ["SAME_UPPER", "SAME_LOWER"])
+def test_maxima_padded_at_one_end_alone_are_written(side, tmp_path):
+    node = onnx.helper.make_node("MaxPool", ["x"], ["y"], auto_pad=side, kernel_shape=[2, 3])
+    ends = [
+        onnx.helper.make_tensor_value_info("x", 1, ["n", 2, 5, 4]),
+        onnx.helper.make_tensor_value_info("y", 1, None),
+    ]
+    onnx.save(onnx.helper.make_model(onnx.helper.make_graph([node], "g", ends[:1], ends[1:])), tmp_path / "net.onnx")
+    network, x = oamip.read(tmp_path / "net.onnx"), np.random.default_rng(0).standard_normal((2, 2, 5, 4))
+    to_onnx(network, tmp_path / "again.onnx")
+    np.testing.assert_array_equal(oamip.read(tmp_path / "again.onnx")(x), network(x))
+
+
+def test_what_the_reference_cannot_run_is_a_mismatch(monkeypatch, zoo, tmp_path):
+    monkeypatch.setattr(ReferenceEvaluator, "run", lambda *_: 1 / 0)
+    with pytest.raises(MismatchError, match=r"onnx\.reference cannot run the file \(division by zero\)"):
+        to_onnx(zoo("mlp").network, tmp_path / "net.onnx")
+
+
 def test_writing_and_reading_need_no_torch(shared, tmp_path):
     source = shared / "networks" / "cartpole.onnx"
     code = f"""
@@ -128,6 +164,8 @@ def test_what_cannot_be_written_is_refused_with_the_way_out(monkeypatch, zoo, tm
         to_onnx(network, tmp_path / "file" / "net.onnx")
     with pytest.raises(ModelFileError, match="there is no folder"):
         to_onnx(network, tmp_path / "mistyped" / "net.onnx")
+    with pytest.raises(ModelFileError, match="is a folder"):
+        to_onnx(network, ".")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(MissingDependency, match=r"oamip\[onnx\]"):

@@ -112,13 +112,17 @@ class Draft:
         readers: how often each tensor is read, by calls and as an output.
         weights: names of the tensors that the file stores.
         budget: how many numbers may be made; a small file that declares huge tensors ends here.
+        batched: whether axis 0 of every tensor is a batch whose size the file leaves open.
     """
 
-    def __init__(self, readers: Mapping[str, int], weights: Collection[str], budget: int = ENTRIES) -> None:
+    def __init__(
+        self, readers: Mapping[str, int], weights: Collection[str], budget: int = ENTRIES, *, batched: bool = False
+    ) -> None:
         self.network = Network()
         self.readers = readers
         self.weights = weights
         self.budget = budget
+        self.batched = batched
         self.call: Call
         self._used = Counter[str]()
         self._makers = dict[str, str]()

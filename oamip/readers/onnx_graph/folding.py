@@ -10,21 +10,31 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto
 
-from oamip.readers.onnx_graph.draft import Constant, Draft, Signal
+from oamip.readers.onnx_graph.batch import SIZES, joined
+from oamip.readers.onnx_graph.draft import Constant, Draft, Shape, Signal
 from oamip.readers.onnx_graph.moves import MOVES, pad_constant
 from oamip.readers.onnx_graph.tensors import INTEGERS, REALS
 
 __all__ = ["FOLDS", "cast", "shape_of", "size_of"]
 
 
-def shape_of(_: Draft, x: Any, *, start: int = 0, end: int | None = None) -> Constant:
+def shape_of(draft: Draft, x: Any, *, start: int = 0, end: int | None = None) -> Any:
     """``Shape``, also of a tensor that depends on the input."""
-    return np.array((x.sizes if isinstance(x, Signal) else np.shape(x))[start:end], dtype=np.int64)
+    return _sized(draft, x, lambda sizes: np.array(sizes[start:end], dtype=np.int64))
 
 
-def size_of(_: Draft, x: Any) -> Constant:
+def size_of(draft: Draft, x: Any) -> Any:
     """``Size``, also of a tensor that depends on the input."""
-    return np.array(math.prod(x.sizes if isinstance(x, Signal) else np.shape(x)), dtype=np.int64)
+    return _sized(draft, x, lambda sizes: np.array(math.prod(sizes), dtype=np.int64))
+
+
+def _sized(draft: Draft, x: Any, function: Callable[[Shape], Constant]) -> Any:
+    """A function of sizes, which vary with an open batch."""
+    if not isinstance(x, Signal):
+        return function(np.shape(x))
+    if not draft.batched:
+        return function(x.sizes)
+    return joined([function((size, *x.sizes[1:])) for size in SIZES])
 
 
 def cast(draft: Draft, x: Any, *, to: int, saturate: int = 1, round_mode: str = "") -> Any:  # noqa: ARG001  # of float8

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from oamip.readers.onnx_graph.batch import moved
 from oamip.readers.onnx_graph.draft import Draft, Shape, Signal
 
 __all__ = ["MOVES", "pad", "pad_constant"]
@@ -136,7 +137,7 @@ def pad(
     draft: Draft, x: Signal, pads: Any, constant_value: Any = None, axes: Any = None, *, mode: str, value: float = 0.0
 ) -> Signal:
     """``Pad`` of a tensor that depends on the input; a constant other than 0 goes into the bias."""
-    index = _padded(draft, draft.index(x), pads, axes, mode, -1)
+    index = moved(draft, x, lambda a, widths, along: _padded(draft, a, widths, along, mode, -1), pads, axes)
     fill = draft.numbers(value if constant_value is None else constant_value).reshape(())
     return draft.move(x, index, bias=np.where(index < 0, fill, 0.0) if fill else 0.0)
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from oamip.readers.onnx_graph import activations, layers, linear, moves, pooling
+from oamip.readers.onnx_graph.batch import moved
 from oamip.readers.onnx_graph.draft import Draft, Signal
 from oamip.readers.onnx_graph.folding import FOLDS, cast, shape_of, size_of
 
@@ -23,8 +24,8 @@ def _moving(function: Callable[..., Any]) -> Callable[..., Any]:
     def rule(draft: Draft, x: Any, *inputs: Any, **attributes: Any) -> Any:
         if not isinstance(x, Signal):
             draft.refuse("it takes entries of a constant from places that depend on the input")
-        moved = function(draft, draft.index(x), *inputs, **attributes)
-        return tuple(draft.move(x, part) for part in moved) if isinstance(moved, tuple) else draft.move(x, moved)
+        result = moved(draft, x, lambda a, *others: function(draft, a, *others, **attributes), *inputs)
+        return tuple(draft.move(x, part) for part in result) if isinstance(result, tuple) else draft.move(x, result)
 
     return rule
 
@@ -109,4 +110,4 @@ def remedy(operator: str) -> str:
         >>> remedy("Sigmoid")
         'it is not piecewise linear; replace it by ReLU and train again'
     """
-    return _BY_NAME.get(operator, "there is no rule for it; write it with the operators in oamip.readers.onnx_graph")
+    return _BY_NAME.get(operator, "there is no rule for it; docs/files.md lists the operators that are read")

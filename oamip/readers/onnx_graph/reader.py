@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from onnx import ValueInfoProto
 
 from oamip.errors import InputError, ModelFileError
-from oamip.network import Network
+from oamip.network import Network, Selection
 from oamip.readers.onnx_graph.draft import ENTRIES, Draft, Shape, Signal
 from oamip.readers.onnx_graph.file import read_model
 from oamip.readers.onnx_graph.graph import calls_of
@@ -40,10 +41,12 @@ def read_file(path: Path, shapes: Mapping[str, Sequence[int]]) -> Network:
     calls = calls_of(model, outputs, {*inputs, *weights}, path.parent)
     readers = Counter([*(name for call in calls for name in call.inputs), *outputs])
     values: dict[str, Any] = {name: decode(tensor, path.parent) for name, tensor in weights.items() if name in readers}
-    draft = Draft(readers, weights, ENTRIES + _PER_WEIGHT * sum(array.size for array in values.values()))
+    budget = ENTRIES + _PER_WEIGHT * sum(array.size for array in values.values())
+    batched = all(_open(value) and value.name not in shapes for value in graph.input if value.name in inputs)
+    draft = Draft(readers, weights, budget, batched=batched)
     values |= {name: draft.input(name, sizes) for name, sizes in inputs.items()}
     walk(draft, calls, values, set(outputs))
-    draft.network.outputs = tuple(_output(name, values) for name in outputs)
+    draft.network.outputs = tuple(_output(draft, name, values) for name in outputs)
     return draft.network
 
 
@@ -84,6 +87,12 @@ def _sizes(value: ValueInfoProto, shapes: Mapping[str, Sequence[int]]) -> Shape:
     return sizes
 
 
+def _open(value: ValueInfoProto) -> bool:
+    """Whether the size of the batch is left open."""
+    sizes = value.type.tensor_type.shape.dim
+    return len(sizes) > 1 and sizes[0].dim_value <= 0
+
+
 def _agree(given: Shape, known: Sequence[int | None]) -> bool:
     return len(given) == len(known) and all(k in (None, g) for g, k in zip(given, known, strict=True))
 
@@ -94,8 +103,10 @@ def _shown(value: ValueInfoProto) -> str:
     return f"({', '.join(str(d.dim_value or d.dim_param or '?') for d in value.type.tensor_type.shape.dim)})"
 
 
-def _output(name: str, values: Mapping[str, Any]) -> str:
+def _output(draft: Draft, name: str, values: Mapping[str, Any]) -> str:
     value = values.get(name)
     if not isinstance(value, Signal):
         raise InputError(f"output '{name}' does not depend on the input, or is not read; export the network without it")
+    if draft.batched and len(value.sizes) == 1:  # one number for each sample
+        value = draft.affine((), (value, Selection(np.zeros((), dtype=np.intp), value.shape)))
     return value.node

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 
 from oamip.errors import InputError, ModelFileError
+from oamip.readers.onnx_graph.batch import folded, keep_samples_apart, settled
 from oamip.readers.onnx_graph.draft import Call, Draft, Signal, printable
+from oamip.readers.onnx_graph.moves import MOVES
 from oamip.readers.onnx_graph.operators import FOLDS, RULES, remedy
 
 __all__ = ["walk"]
@@ -54,20 +56,26 @@ def _value(draft: Draft, values: dict[str, Any], outputs: Collection[str]) -> An
         draft.refuse(f"it takes '{missing[0]}', a further output of an operator of which only the first is read")
     inputs = [values[name] if name else None for name in call.inputs]
     live = any(isinstance(value, Signal) for value in inputs)
-    if live and call.operator in ("Softmax", "LogSoftmax") and _ends(draft, outputs):
+    rule = (RULES if live else FOLDS).get(call.operator)
+    score = live and call.operator in ("Softmax", "LogSoftmax") and _ends(draft, outputs)
+    if rule is None and not score:
+        draft.refuse(remedy(call.operator) if live else "it computes constants in a way that is not read; fold them")
+    if live and draft.batched and call.operator not in (*MOVES, "Pad"):
+        inputs = [settled(draft, value) for value in inputs]
+        keep_samples_apart(draft, inputs)
+    if rule is None:
         _log.warning(
             "%s at '%s' ends the network and is left out: output '%s' holds its logits",
             *(call.operator, call.place, printable(call.outputs[0])),
         )
         return inputs[0]
-    rule = (RULES if live else FOLDS).get(call.operator)
-    if rule is None:
-        draft.refuse(remedy(call.operator) if live else "it computes constants in a way that is not read; fold them")
     arguments = [inputs] if call.gathers else inputs
     try:
         inspect.signature(rule).bind(draft, *arguments, **call.attributes)
     except TypeError as error:
         draft.refuse(f"it is used in a form that is not read ({error})")
+    if not live:
+        return folded(rule, draft, arguments, call.attributes)
     return rule(draft, *arguments, **call.attributes)
 
 

@@ -81,7 +81,10 @@ def reference(model, inputs):
 
 
 def compare(model, folder, samples=3, *, shapes=None, single=True):
-    """Read a model and compare it with the reference on random inputs, in double and in single precision."""
+    """Read a model and compare it with the reference on random inputs, in double and in single precision.
+
+    Where the batch is symbolic, three samples at once.
+    """
     network = read_onnx(saved(model, folder), shapes=shapes)
     stored = {tensor.name for tensor in model.graph.initializer}
     names = [value.name for value in model.graph.input if value.name not in stored]
@@ -89,7 +92,7 @@ def compare(model, folder, samples=3, *, shapes=None, single=True):
     for _ in range(samples):
         x = {name: rng.normal(size=_sizes(model, name, shapes or {}), scale=2).astype(np.float32) for name in names}
         given = {
-            node: x[name].reshape(1, *network[node].shape) for node, name in zip(network.inputs, names, strict=True)
+            node: x[name].reshape(-1, *network[node].shape) for node, name in zip(network.inputs, names, strict=True)
         }
         values = network.evaluate(given)
         exact = reference(doubled(model), {name: value.astype(np.float64) for name, value in x.items()})
@@ -104,7 +107,7 @@ def compare(model, folder, samples=3, *, shapes=None, single=True):
 
 def _sizes(model, name, shapes):
     value = next(value for value in model.graph.input if value.name == name)
-    return shapes.get(name) or [dim.dim_value or 1 for dim in value.type.tensor_type.shape.dim]
+    return shapes.get(name) or [dim.dim_value or 3 for dim in value.type.tensor_type.shape.dim]
 
 
 @pytest.fixture(scope="session")

@@ -25,6 +25,7 @@ from oamip.readers.onnx_graph import read_onnx
 
 IMAGE = {"x": ["n", 4, 7, 6]}
 ROW = {"x": ["n", 6]}
+ONE_IMAGE, ONE_ROW = {"x": [1, 4, 7, 6]}, {"x": [1, 6]}
 CONV = {"w": (6, 4, 3, 2), "b": (6,)}
 NORM = {"s": (4,), "b": (4,), "m": (4,), "v": np.array([0.5, 1.0, 2.0, 0.1])}
 
@@ -81,7 +82,7 @@ CASES = {
     "batch norm 15": (15, {"x": [1, 4]}, "y = BatchNormalization <training_mode=0> (x, s, b, m, v)", NORM),
     # ── arithmetic ──
     "add": (7, IMAGE, "y = Add (x, c)", {"c": (4, 1, 1)}),
-    "add, constant enlarges": (13, ROW, "y = Add (c, x)", {"c": (5, 1, 6)}),
+    "add, constant enlarges": (13, ONE_ROW, "y = Add (c, x)", {"c": (5, 1, 6)}),
     "add, broadcast": (13, {"x": [1, 3, 4], "z": [4]}, "y = Add (x, z)", {}),
     "add to itself": (13, ROW, "h = Add (x, x) y = Relu (h)", {}),
     "sub": (14, IMAGE, "h = Sub (x, c) y = Sub (c, h)", {"c": (1, 4, 7, 6)}),
@@ -157,21 +158,21 @@ CASES = {
     "reduce mean 18": (18, IMAGE, "y = ReduceMean <keepdims=0> (x, a)", {"a": np.array([1, 3])}),
     "reduce mean, everything": (18, {"x": [3, 4]}, "y = ReduceMean (x)", {}),
     "reduce mean, nothing": (18, ROW, "h = ReduceMean <noop_with_empty_axes=1> (x) y = Neg (h)", {}),
-    "reduce sum": (13, IMAGE, "y = ReduceSum <keepdims=0> (x, a)", {"a": np.array([0, 2])}),
+    "reduce sum": (13, ONE_IMAGE, "y = ReduceSum <keepdims=0> (x, a)", {"a": np.array([0, 2])}),
     "reduce sum, first axis": (11, {"x": [3, 4, 2]}, "y = ReduceSum <axes=[0, 2]> (x)", {}),
     "reduce max": (13, IMAGE, "y = ReduceMax <axes=[1, 2], keepdims=0> (x)", {}),
     "reduce max 18": (18, {"x": [3, 4]}, "y = ReduceMax (x, a)", {"a": np.array([0])}),
-    "reduce min": (13, IMAGE, "y = ReduceMin <axes=[0, 3]> (x)", {}),
+    "reduce min": (13, ONE_IMAGE, "y = ReduceMin <axes=[0, 3]> (x)", {}),
     # ── moves ──
     "flatten": (9, IMAGE, "y = Flatten (x)", {}),
-    "flatten, axis": (13, IMAGE, "h = Flatten <axis=-2> (x) y = MatMul (h, w)", {"w": (42, 2)}),
+    "flatten, axis": (13, ONE_IMAGE, "h = Flatten <axis=-2> (x) y = MatMul (h, w)", {"w": (42, 2)}),
     "reshape": (13, IMAGE, "y = Reshape (x, s)", {"s": np.array([0, -1, 6])}),
     "transpose": (13, IMAGE, "h = Transpose <perm=[0, 2, 3, 1]> (x) y = Relu (h)", {}),
     "transpose, all": (13, {"x": [2, 3, 4]}, "y = Transpose (x)", {}),
     "squeeze 11": (11, {"x": [1, 1, 3, 1]}, "y = Squeeze <axes=[1, -1]> (x)", {}),
     "squeeze 13": (13, {"x": [1, 1, 3, 1]}, "y = Squeeze (x, a)", {"a": np.array([0, 3])}),
     "squeeze, all": (13, {"x": [1, 1, 3, 1]}, "h = Squeeze (x) y = Relu (h)", {}),
-    "unsqueeze 11": (11, ROW, "y = Unsqueeze <axes=[0, 2]> (x)", {}),
+    "unsqueeze 11": (11, ONE_ROW, "y = Unsqueeze <axes=[0, 2]> (x)", {}),
     "unsqueeze 13": (13, ROW, "y = Unsqueeze (x, a)", {"a": np.array([-1, 1])}),
     "concat": (13, {"x": [1, 2, 3], "z": [1, 4, 3]}, "y = Concat <axis=1> (x, z, x, c)", {"c": (1, 1, 3)}),
     "concat, last axis": (13, {"x": [1, 2, 3], "z": [1, 2, 1]}, "y = Concat <axis=-1> (z, x)", {}),
@@ -227,7 +228,7 @@ CASES = {
     "reshape by arithmetic": (
         *(
             13,
-            IMAGE,
+            ONE_IMAGE,
             "s = Shape (x) p = Slice (s, one, three) q = ReduceProd <keepdims=1> (p) c = Concat <axis=0> (m, q)",
         ),
         {"one": np.array([1]), "three": np.array([3]), "m": np.array([-1])},
@@ -247,6 +248,63 @@ CASES["reshape by arithmetic"] = (
     CASES["reshape by arithmetic"][2] + " y = Reshape (x, c)",
     CASES["reshape by arithmetic"][3],
 )
+
+
+BATCHED = {
+    "rows by number": (ROW, "s = Shape (x) n = Gather (s, i) m = Concat <axis=0> (n, w) y = Reshape (x, m)", [2, 3]),
+    "zeros for each sample": (ROW, "s = Shape (x) z = ConstantOfShape (s) y = Concat <axis=-1> (x, z)", [0]),
+    "one number a sample": (ROW, "y = ReduceSum <keepdims=0> (x, w)", [1]),
+    "a product on the left": ({"x": ["n", 6, 2]}, "y = MatMul (v, x)", [0]),
+    "part of an axis": (IMAGE, "s = Shape (x) e = Gather (s, w) y = Slice (x, i, e, w)", [1]),
+}
+"""Inputs, body, and the numbers in ``w``."""
+
+
+@pytest.mark.parametrize("name", BATCHED)
+def test_a_batch_of_any_size_is_computed_as_the_reference_does(name, models, tmp_path):
+    inputs, body, numbers = BATCHED[name]
+    weights = {"i": np.array([0]), "w": np.array(numbers), "v": (3, 6)}
+    models.compare(models.build(body, inputs, weights), tmp_path)
+
+
+MIXED = {
+    "mean over the batch": (ROW, "y = ReduceMean <axes=[0]> (x)"),
+    "mean over everything": (ROW, "y = ReduceMean <keepdims=0> (x)"),
+    "one sample": (ROW, "y = Gather <axis=0> (x, i)"),
+    "first samples": (ROW, "y = Slice (x, i, one, i)"),
+    "samples backwards": (ROW, "y = Slice (x, last, least, i, last)"),
+    "samples joined": (ROW, "y = Concat <axis=0> (x, x)"),
+    "more samples": (ROW, "y = Tile (x, twice)"),
+    "samples padded": (ROW, "y = Pad (x, front)"),
+    "flattened from the batch on": (IMAGE, "y = Flatten <axis=0> (x)"),
+    "flattened behind": (IMAGE, "y = Flatten <axis=2> (x)"),
+    "reshaped across": (IMAGE, "y = Reshape (x, sizes)"),
+    "transposed": (ROW, "y = Transpose (x)"),
+    "an axis in front": (ROW, "h = Unsqueeze (x, one) y = Add (h, x)"),
+    "a constant for each sample": (ROW, "y = Add (x, c)"),
+    "a constant with more axes": (ROW, "h = Unsqueeze (c, i) y = Mul (x, h)"),
+    "weights for the batch": (ROW, "y = MatMul (v, x)"),
+    "weights for the batch, transposed": (ROW, "y = Gemm <transA=1> (x, v)"),
+    "its size as a number": (ROW, "s = Shape (x) n = Gather <axis=0> (s, i) f = Cast <to=1> (n) y = Mul (x, f)"),
+    "its size times others": (ROW, "s = Size (x) f = Cast <to=1> (s) y = Div (x, f)"),
+    "scores over the batch": (ROW, "h = Relu (x) y = Softmax <axis=0> (h)"),
+}
+
+
+@pytest.mark.parametrize("name", MIXED)
+def test_what_mixes_samples_of_an_open_batch_is_refused(name, models, tmp_path):
+    inputs, body = MIXED[name]
+    weights = {"i": np.array([0]), "one": np.array([1]), "last": np.array([-1]), "least": np.array([-(2**63)])}
+    weights |= {"twice": np.array([2, 1]), "front": np.array([1, 0, 0, 0]), "sizes": np.array([-1, 6])}
+    weights |= {"c": (3, 6), "v": (3, 2)}
+    path = models.saved(models.build(body, inputs, weights), tmp_path)
+    with pytest.raises(UnsupportedOperator, match="the size of the batch"):
+        read_onnx(path)
+
+
+def test_a_batch_that_shapes_fix_is_read_as_one(models, tmp_path):
+    model = models.build("y = Flatten <axis=0> (x)", IMAGE)
+    assert read_onnx(models.saved(model, tmp_path), shapes={"x": (1, 4, 7, 6)}).output.shape == (168,)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -739,7 +797,7 @@ REFUSED = {
     ),
     "bounds from the input": (
         13,
-        ROW,
+        ONE_ROW,
         "m = ReduceMax <keepdims=0> (x) y = Clip (x, m)",
         {},
         "write it with Min and Max",

@@ -1,4 +1,4 @@
-"""What was written is compared with the network by its outputs."""
+"""Two forms of a network are compared: the random inputs on which, and by how much their outputs differ."""
 
 from __future__ import annotations
 
@@ -8,9 +8,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from oamip.network import Network, Values
+from oamip.network.network import Network, Values
 
-__all__ = ["outputs_of", "worst_difference"]
+__all__ = ["outputs_of", "random_inputs", "worst_difference"]
+
+
+def random_inputs(network: Network, samples: int = 8, seed: int = 0) -> Values:
+    """Normal samples (n, *shape) for every input, from small to large: near 0 the biases show, far out the weights."""
+    rng = np.random.default_rng(seed)
+    scales = np.geomspace(0.1, 10.0, samples)
+    inputs = {}
+    for name in network.inputs:
+        shape = network[name].shape
+        inputs[name] = rng.standard_normal((samples, *shape)) * scales.reshape(-1, *(1 for _ in shape))
+    return inputs
 
 
 def outputs_of(network: Network, inputs: Values) -> list[NDArray[np.float64]]:
