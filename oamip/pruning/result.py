@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -86,13 +85,11 @@ class Result:
                 save(self.module, self.example_input, folder / f"model.{name}")
             except OamipError as error:
                 failed[name] = error
-        for name in FORMATS:
-            if name not in formats or name in failed:
-                with suppress(OSError):
-                    (folder / f"model.{name}").unlink()
         self.decision.save(folder / "decision.json")  # also where no network was written: scoring may have taken hours
         write_atomically(folder / "report.json", json.dumps(self.report.to_dict(), indent=1))
         write_atomically(folder / "report.md", self.report.markdown())
+        for name in set(FORMATS) - (set(formats) - failed.keys()):
+            (folder / f"model.{name}").unlink(missing_ok=True)
         if failed and len(formats) == 1:
             raise failed[formats[0]]
         if failed:
