@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 import signal
 import sys
+import threading
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -90,9 +92,9 @@ def front(
     model: Annotated[
         str | None,
         Parameter(
-            help="digits-mlp, digits-cnn, fc3, fc4, lenet5 or resnet20 (begun anew); a file that oamip saved "
-            "(.safetensors), or package.module:factory, trained from the weights that they have. Not needed with "
-            "--export."
+            help="digits-mlp, digits-cnn, fc3, fc4, lenet5, resnet20 or package.module:factory, begun anew (a factory: "
+            "with the weights that it gives); or a file that oamip saved (.safetensors), trained on from its weights. "
+            "Not needed with --export."
         ),
     ] = None,
     *,
@@ -175,16 +177,14 @@ def _trainer(model: str, out: Path, training: PointTraining, where: Where, tell:
 
 
 def _start(model: str, seed: int) -> nn.Module:
-    """A built-in network with its initial weights; others as they come."""
+    """A network that begins anew, with its initial weights; others as they come."""
     import torch
 
     from oamip.models import BUILT_IN, open_model
 
-    if model not in BUILT_IN:
-        return open_model(model)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return BUILT_IN[model].build()
+        return BUILT_IN[model].build() if model in BUILT_IN else open_model(model)
 
 
 @contextmanager
@@ -198,6 +198,8 @@ def _processes(jobs: int) -> Iterator[Executor | None]:
     executor = ProcessPoolExecutor(
         jobs, mp_context=get_context("spawn"), initializer=_begin, initargs=(str(Path.cwd()),)
     )
+    main = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler) if main else None  # it ends us as Ctrl-C does
     try:
         yield executor
     finally:
@@ -205,12 +207,28 @@ def _processes(jobs: int) -> Iterator[Executor | None]:
         executor.shutdown(wait=False, cancel_futures=True)
         for process in running:  # a training that is cut off goes on from its checkpoint
             process.terminate()
+        for process in running:
+            process.join()
+        if main:
+            signal.signal(signal.SIGTERM, before)
 
 
 def _begin(here: str) -> None:
     """In each process: leave Ctrl-C to the parent, and find a user's own class where the factory was found."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_outlived, daemon=True).start()
     sys.path.append(here)
+
+
+def _outlived() -> None:
+    """End this process with its parent, which a kill leaves no time to end it."""
+    from multiprocessing import parent_process
+    from multiprocessing.connection import wait
+
+    parent = parent_process()
+    assert parent is not None
+    wait([parent.sentinel])
+    os._exit(1)
 
 
 def _drawn(found: Front, out: Path) -> list[str]:
@@ -239,7 +257,7 @@ def _export(out: Path, name: str, to: Path) -> None:
     found = Front.load(out)
     point = found.point(name)
     module = saved.load(out / point.file)
-    example = torch.zeros((2, *found.facts["shape"]))
+    example = torch.zeros((2, *found.facts["shape"]), dtype=next(module.parameters()).dtype)
     small = compact(module, example)
     saved.save(small, example, to)
     before, after = (sum(parameter.numel() for parameter in net.parameters()) for net in (module, small))
@@ -258,8 +276,10 @@ def _show(found: Front) -> None:
     rows += [("final", found.final)] if found.final else []
     rows += [(point.method, point) for point in found.others]
     for name, point in rows:
-        rules = ", ".join(rule for rule, number in knees.items() if str(number) == name)
-        mark = "dominated" if name.isdecimal() and int(name) not in efficient else rules and f"knee ({rules})"
+        rules = [rule for rule, number in knees.items() if str(number) == name]
+        mark = "knee" if found.rule in rules else ", ".join(rules)
+        if name.isdecimal() and int(name) not in efficient:
+            mark = "dominated"
         table.add_row(
             f"{name} {mark}",
             f"{point.weights[1]:.3g}",

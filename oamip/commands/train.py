@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -63,7 +63,8 @@ class Penalty:
         alpha: share of the ridge in the penalty, above 0 and below 1 (spr, bigm).
         descent: proximal makes groups exactly zero; subgradient is the authors' way, with thresholds afterwards.
         reference: weights of the network trained plainly, whose largest weights are the bounds (spr, bigm); by default
-            a built-in network is trained plainly first, as long, and others are their own reference.
+            a network that begins anew is trained plainly first, as long, and a file or a network with --weights is its
+            own reference.
         scale: times the bounds of the reference.
         apart: in a residual stream, a group for the filter of each layer, as published, not one for all of them.
         linear: whether neurons of linear layers are groups, or filters only.
@@ -86,8 +87,9 @@ def train(
     model: Annotated[
         str,
         Parameter(
-            help="digits-mlp, digits-cnn, fc3, fc4, lenet5 or resnet20 (begun with random weights); or a file that "
-            "oamip saved (.safetensors), an ONNX file or package.module:factory, trained on from their weights."
+            help="digits-mlp, digits-cnn, fc3, fc4, lenet5, resnet20 or package.module:factory, begun anew (a factory: "
+            "with the weights that it gives) unless --weights are given; or a file that oamip saved (.safetensors) or "
+            "an ONNX file, trained on from its weights."
         ),
     ],
     *,
@@ -107,25 +109,24 @@ def train(
 
     For example: oamip train digits-cnn --lam 6 --alpha 0.1 --epochs 15 --batch 32 --out small
 
-    A built-in network begins with random weights, another one with those that it has. A run that was killed goes on to
-    the same result with --resume. What is written goes into oamip prune as it is.
+    A run that was killed goes on to the same result with --resume. What is written goes into oamip prune as it is.
 
     Args:
         method: spr (structured perspective regularisation); group-lasso, ridge or bigm to compare with; weighted-sum or
             smgd (cross-entropy against the L1 norm of the dense layers); or plain.
-        out: folder for model.safetensors, report.json, report.md, training.json, and checkpoints.
+        out: folder for model.safetensors, report.json, report.md, training.json and checkpoints; with a penalty on
+            groups also decision.json, with --then-prune compared.json and the pruned network.
         resume: go on with the run in --out.
         then_prune: also prune the result to this share of the plain network's parameters, and the plain network to the
             same and to the size of the result, for example params=0.2: one table for all.
         weights: a state dict to begin with (safetensors, or torch.save; loaded with weights_only).
     """
     from oamip.budget import Budget
-    from oamip.errors import InputError
 
     wanted = None if then_prune is None else Budget.parse(then_prune)
-    if wanted is None and (units.least, units.multiple) != (1, 1):
-        raise InputError("--least and --multiple are for --then-prune; training lets units die where they die")
-    _check_used(method, penalty, training)
+    _check_used(method, penalty, training, solving)
+    if wanted is None:
+        _check_pruning(method, penalty, units, way, solving)
     check_output(out, folder=True)
     with progress() as tell:
         if wanted is not None:
@@ -142,21 +143,37 @@ def train(
     print(f"Written to {out}: {', '.join(run.written)}")
 
 
-def _check_used(method: str, penalty: Penalty, training: Training) -> None:
+def _check_used(method: str, penalty: Penalty, training: Training, solving: Solving) -> None:
     """A flag that a method would pass over in silence is refused."""
-    from oamip.errors import InputError
-
     unused = {"group-lasso": ["alpha", "scale"], "ridge": ["alpha", "scale"], "spr": [], "bigm": []}.get(
         method, [name for name in vars(penalty) if name != "reference" and (name, method) != ("lam", "weighted-sum")]
     )
     given: dict[str, object] = {name: vars(penalty)[name] for name in unused}
     if method in ("weighted-sum", "smgd"):
         given["weight_decay"] = training.weight_decay
-    usual = {**vars(Penalty()), **vars(Training())}
+    _refuse(given, {**vars(Penalty()), **vars(Training())}, f"means nothing to --method {method}; leave it out")
+    shown = {"log": solving.log, "explain": solving.explain}
+    _refuse(shown, vars(Solving()), "means nothing to oamip train, which solves many programs; leave it out")
+
+
+def _check_pruning(method: str, penalty: Penalty, units: Units, way: Way, solving: Solving) -> None:
+    """Without --then-prune nothing is pruned afterwards, and flags that say how are refused."""
+    given: dict[str, object] = {**vars(way), **vars(solving), "least": units.least, "multiple": units.multiple}
+    if method not in _PENALTIES:
+        given["reference"] = penalty.reference
+    if method == "plain":
+        given |= {"include": units.include, "exclude": units.exclude}
+    usual = {**vars(Way()), **vars(Solving()), **vars(Units()), **vars(Penalty())}
+    _refuse(given, usual, "is for --then-prune, which is not given; leave it out")
+
+
+def _refuse(given: Mapping[str, object], usual: Mapping[str, object], why: str) -> None:
+    from oamip.errors import InputError
+
     for name, value in given.items():
         if value != usual[name]:
-            flag = "--no-linear" if name == "linear" else "--" + name.replace("_", "-")
-            raise InputError(f"{flag} means nothing to --method {method}; leave it out")
+            flag = ("--no-" if value is False else "--") + name.replace("_", "-")
+            raise InputError(f"{flag} {why}")
 
 
 class _Run:
@@ -206,29 +223,47 @@ class _Run:
     # ── networks ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     def start(self) -> nn.Module:
-        """Where the training begins: random weights for a built-in network, else what the network has."""
+        """Where the training begins: random weights of the seed for a built-in network, else what the network has."""
+        import torch
+
         from oamip.models import fitted, open_model
 
         self.tell(f"opening {self.model}")
-        module = open_model(self.model, weights=self.weights, data=self.data, seed=self.seed, epochs=0)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)  # a factory draws weights too
+            module = open_model(self.model, weights=self.weights, data=self.data, seed=self.seed, epochs=0)
         self.data = fitted(self.data, module)  # an ONNX file fixes the shape of samples
         return module
 
     def reference(self) -> nn.Module:
         """The plainly trained network, made once."""
         from oamip.learning import fit
-        from oamip.models import BUILT_IN
+        from oamip.models import FILES
         from oamip.weights import load_weights
 
         if self._reference is None:
             module = self._reference = self.start()
             if self.penalty.reference is not None:
                 load_weights(module, self.penalty.reference)
-            elif self.model in BUILT_IN and self.weights is None:
+            elif self.weights is None and not self.model.endswith(tuple(FILES)):  # nobody has trained it
                 told = partial(self._epoch, "reference")
                 where = self.out / "reference"
                 fit(module, self._plain(module), self.data, self.plan, folder=where, resume=self.resume, progress=told)
-        return self._reference.eval()
+            self._doubt(module.eval())
+        return self._reference
+
+    def _doubt(self, reference: nn.Module) -> None:
+        """Say so when the reference is no better than guessing: its largest weights then mean nothing."""
+        import logging
+
+        from oamip.learning import accuracy
+
+        if self.data.classes and (right := accuracy(reference, self.data.score)) < 1.5 / self.data.classes:
+            logging.getLogger(__name__).warning(
+                "the reference network gets only %.1f %% of the validation part right: is it trained, and is the data "
+                "scaled as in training?",
+                100 * right,
+            )
 
     # ── methods ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -282,6 +317,7 @@ class _Run:
 
     def other(self) -> tuple[Report, nn.Module]:
         """Any other method of the loop, its dead units cut off."""
+        from oamip.files import write_atomically
         from oamip.readers import saved
         from oamip.training.by_method import train_by
 
@@ -299,8 +335,9 @@ class _Run:
         )
         saved.save(outcome.module, outcome.example_input, self.out / "model.safetensors")
         self._write("report.json", outcome.report.to_dict())
+        write_atomically(self.out / "report.md", outcome.report.markdown())
         self._write("training.json", {"history": outcome.history.to_dict(), "plan": self.plan.settings()})
-        self.written = ["model.safetensors", "report.json", "training.json"]
+        self.written = ["model.safetensors", "report.json", "report.md", "training.json"]
         return outcome.report, outcome.module
 
     def _method(self, module: nn.Module) -> Method:

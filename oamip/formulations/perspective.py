@@ -80,7 +80,8 @@ class LayerFit:
         bounds: M, one for all or one for each group.
         lam: λ ≥ 0, weight of the regulariser.
         alpha: share of the ridge, in (0, 1).
-        loss: ``squared``, ``hinge`` or ``cross_entropy``.
+        loss: ``squared``, ``hinge`` or ``cross_entropy``; a mean over samples. Of k targets ``squared`` sums the
+            errors where training (`oamip.learning.loss_of`) takes their mean: the same λ there is kλ here.
         outputs: number of outputs; by default what the labels or targets call for.
         ridge: ``perspective`` or ``bigm``.
         relaxed: 0 ≤ y ≤ 1 in place of integers.

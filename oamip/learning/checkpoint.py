@@ -10,14 +10,15 @@ import io
 import json
 import pickle
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch import nn
 
-from oamip.data import Split
+from oamip.data import Data, Split
 from oamip.errors import InputError, ModelFileError
 from oamip.files import write_atomically
 
@@ -27,16 +28,55 @@ if TYPE_CHECKING:
 
 __all__ = ["Checkpoint", "fingerprint"]
 
-_FORMAT, _VERSION = "oamip-training", 1
+_FORMAT, _VERSION = "oamip-training", 2
+_DIGEST = "sha256:"
 
 
-def fingerprint(method: Method, plan: Plan, train: Split) -> dict[str, str]:
-    """What must be equal for a run to go on: the method, the plan, and the training data."""
-    digest = hashlib.sha256(np.ascontiguousarray(train.x).data)
-    if train.y is not None:
-        digest.update(np.ascontiguousarray(train.y).data)
-    settings: Mapping[str, Any] = {**plan.settings(), **method.settings(), "data": digest.hexdigest()[:16]}
+def fingerprint(module: nn.Module, method: Method, plan: Plan, data: Data) -> dict[str, str]:
+    """Everything that changes the weights at the end of a run, and so must be equal for it to go on.
+
+    Args:
+        module: with the weights that the run begins with.
+        method: how it is trained.
+        plan: for how long.
+        data: its parts that train and validate.
+
+    Raises:
+        InputError: a function of the plan has no name by which it could be told from another.
+    """
+    planned = plan.settings()
+    for name in ("schedule", "augment"):
+        if "<" in planned[name]:  # a lambda, a function within another, an object that tells its address
+            raise InputError(
+                f"{name}={planned[name]} cannot be told from another when a run goes on: with a folder give a function "
+                "at the top of a module, or an object whose repr tells its fields"
+            )
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in sorted(module.state_dict().items())}
+    shapes = [(name, str(tensor.dtype), tuple(tensor.shape)) for name, tensor in state.items()]
+    settings: Mapping[str, Any] = {
+        **planned,
+        "network": _digest(f"{module} {shapes}".encode()),
+        "frozen": [name for name, parameter in module.named_parameters() if not parameter.requires_grad],
+        **method.settings(),
+        "initial weights": _digest(*(tensor.reshape(-1).view(torch.uint8).numpy().data for tensor in state.values())),
+        "training data": _digest(*_content(data.train)),
+        "validation data": _digest(*_content(data.score)),
+    }
     return {name: json.dumps(value) for name, value in settings.items()}
+
+
+def _digest(*parts: bytes | memoryview) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return _DIGEST + digest.hexdigest()[:32]
+
+
+def _content(split: Split) -> Iterator[bytes | memoryview]:
+    for array in (split.x, split.y):
+        if array is not None:
+            yield f"{array.dtype} {array.shape}".encode()
+            yield np.ascontiguousarray(array).data
 
 
 class Checkpoint:
@@ -84,11 +124,10 @@ class Checkpoint:
         if not isinstance(state, dict) or (state.get("format"), state.get("version")) != (_FORMAT, _VERSION):
             raise ModelFileError(f"{self.file} is no checkpoint of this version of oamip; delete it to begin anew")
         found: dict[str, str] = state["run"]
-        other = sorted(name for name in found.keys() | self._wanted if found.get(name) != self._wanted.get(name))
+        other = [name for name in {**self._wanted, **found} if found.get(name) != self._wanted.get(name)]
         if other:
             name = other[0]
-            raise InputError(
-                f"{self.file} is of another run: {name} was {found.get(name)}, now it is {self._wanted.get(name)}; "
-                "give the same settings, or another folder"
-            )
+            was, now = found.get(name), self._wanted.get(name)
+            differ = f"not with the same {name}" if _DIGEST in f"{was}" else f"{name} was {was}, now it is {now}"
+            raise InputError(f"{self.file} is of another run: {differ}; give the same settings, or another folder")
         return state

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from numbers import Integral
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -41,7 +42,7 @@ class Plan:
         augment: changes each training batch (b, *shape), drawing from torch's generator.
 
     Raises:
-        InputError: a number is not positive, or patience has nothing to watch.
+        InputError: a number is not positive or not whole, or patience has nothing to watch.
     """
 
     epochs: int
@@ -54,6 +55,9 @@ class Plan:
     augment: Callable[[torch.Tensor], torch.Tensor] | None = None
 
     def __post_init__(self) -> None:
+        whole = [n for n in (self.epochs, self.batch, self.patience) if n is not None]
+        if not all(isinstance(n, Integral) for n in whole):
+            raise InputError(f"epochs={self.epochs}, batch={self.batch}, patience={self.patience}: give whole numbers")
         if self.epochs < 0 or self.batch < 1 or not 0 < self.learning_rate < math.inf:
             raise InputError(
                 f"epochs={self.epochs}, batch={self.batch}, learning_rate={self.learning_rate}: all must be positive"
@@ -83,7 +87,7 @@ class History:
 
     Args:
         rows: one per epoch.
-        best: the epoch of the lowest ``objective``, 0 where nothing was validated.
+        best: the epoch of the lowest ``objective``, 0 where there was none that is a number.
         stopped: whether patience ended it. With patience the module has the weights of epoch ``best`` in any case.
     """
 
@@ -118,13 +122,13 @@ def fit(
         data: trains on ``train``, validates on ``score``.
         plan: how long and how fast.
         folder: keeps ``checkpoint.pt`` after each epoch, and ``history.json``.
-        resume: go on from the checkpoint in the folder, if there is one.
+        resume: go on from the checkpoint in the folder, if there is one; the module has the weights that it began with.
         progress: called with the row of each epoch that is run.
 
     Raises:
         DataError: the data has no labels or targets.
         InputError: the loss is no longer finite; the folder holds a run and ``resume`` was not said; or it holds
-            another run than this one.
+            another run than this one (method, plan, data, initial weights).
         ModelFileError: the checkpoint is damaged.
     """
     x, y = _tensors(data.train, module)
@@ -132,7 +136,7 @@ def fit(
     with torch.random.fork_rng(devices=devices):  # batches, dropout and augmentation draw from the global generators
         torch.manual_seed(plan.seed)
         state = _State(module, method, History(), devices)
-        checkpoint = None if folder is None else Checkpoint(Path(folder), fingerprint(method, plan, data.train))
+        checkpoint = None if folder is None else Checkpoint(Path(folder), fingerprint(module, method, plan, data))
         if checkpoint is not None and checkpoint.exists(resume=resume):
             state.restore(checkpoint.load())
         while not _over(state.history, plan):
@@ -174,7 +178,8 @@ class _State:
     def record(self, row: dict[str, float], *, keep: bool) -> None:
         history = self.history
         history.rows.append(row)
-        if "objective" in row and (not history.best or row["objective"] < history.rows[history.best - 1]["objective"]):
+        lowest = history.rows[history.best - 1]["objective"] if history.best else math.inf
+        if row.get("objective", math.inf) < lowest:  # never true of NaN
             history.best = len(history.rows)
             self.best = {name: t.clone() for name, t in self.module.state_dict().items()} if keep else None
 

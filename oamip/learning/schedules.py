@@ -47,9 +47,13 @@ class Logistic:
     centre: float = 0.75
     width: float = 0.075
 
+    def __post_init__(self) -> None:
+        if not self.width > 0:
+            raise InputError(f"width={self.width}: give a share of all epochs above 0")
+
     def __call__(self, epoch: int, epochs: int) -> float:  # noqa: D102
         t = (epoch - self.centre * epochs) / (self.width * epochs)
-        return self.final + (1.0 - self.final) / (1.0 + math.exp(t))
+        return self.final + (1.0 - self.final) / (1.0 + math.exp(min(t, 700.0)))  # beyond, exp overflows
 
 
 def parse_schedule(text: str) -> Schedule:

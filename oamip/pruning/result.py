@@ -89,7 +89,9 @@ class Result:
         write_atomically(folder / "report.json", json.dumps(self.report.to_dict(), indent=1))
         write_atomically(folder / "report.md", self.report.markdown())
         for name in set(FORMATS) - (set(formats) - failed.keys()):
-            (folder / f"model.{name}").unlink(missing_ok=True)
+            stale = folder / f"model.{name}"
+            if stale.is_file():
+                stale.unlink()
         if failed and len(formats) == 1:
             raise failed[formats[0]]
         if failed:

@@ -80,7 +80,7 @@ def save(module: nn.Module, example_input: torch.Tensor | tuple[torch.Tensor, ..
         "inputs": [[list(value.shape), str(value.dtype).removeprefix("torch.")] for value in inputs],
     }
     metadata = {"format": _FORMAT, "version": str(_VERSION), "graph": json.dumps(graph)}
-    content = serialise(_written_tensors(traced), metadata)
+    content = _in_order(serialise(_written_tensors(traced), metadata))
     target = Path(path)
     write_atomically(
         target,
@@ -130,6 +130,14 @@ def _written_tensors(traced: fx.GraphModule) -> dict[str, torch.Tensor]:
             raise UnsupportedOperator(f"attribute of {type(value).__name__}", path, "keep constants in buffers")
         tensors[path] = value.detach().clone(memory_format=torch.contiguous_format)  # safetensors refuses shared memory
     return tensors
+
+
+def _in_order(content: bytes) -> bytes:
+    """The same file with its header in a fixed order: safetensors writes metadata as they lie in its hash map."""
+    size = int.from_bytes(content[:8], "little")
+    header = json.dumps(json.loads(content[8 : 8 + size]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + content[8 + size :]
 
 
 def load(path: Path | str) -> fx.GraphModule:

@@ -107,6 +107,41 @@ def test_a_folder_with_another_run_is_refused(tmp_path):
         run(tmp_path, replace(PLAN, epochs=1, batch=8), resume=True)
 
 
+def moved(module: nn.Module) -> nn.Module:
+    nn.init.zeros_(module[4].bias)
+    return module
+
+
+def frozen(module: nn.Module) -> nn.Module:
+    module[0].bias.requires_grad_(False)
+    return module
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda module, data: (nn.Sequential(nn.Linear(5, 2)), data), "the same network"),
+        (lambda module, data: (nn.Sequential(*module[:2], nn.ELU(), *module[3:]), data), "the same network"),
+        (lambda module, data: (frozen(module), data), "frozen was"),
+        (lambda module, data: (moved(module), data), "the same initial weights"),
+        (lambda module, data: (module, replace(data, train=data.test)), "same training data"),
+        (lambda module, data: (module, replace(data, score=data.test)), "same validation data"),
+    ],
+)
+def test_a_run_goes_on_with_the_network_and_data_that_it_began_with(tmp_path, change, told):
+    plan = replace(PLAN, epochs=1)
+    run(tmp_path, plan)
+    module, data = change(network(), blobs())
+    with pytest.raises(InputError, match=told):
+        fit(module, Descent(module, "adam"), data, plan, folder=tmp_path, resume=True)
+
+
+@pytest.mark.parametrize("wrong", [{"augment": lambda x: x}, {"schedule": object()}], ids=["lambda", "address"])
+def test_a_function_that_looks_like_any_other_on_disk_is_refused_in_a_folder(tmp_path, wrong):
+    with pytest.raises(InputError, match="cannot be told from another"):
+        run(tmp_path, replace(PLAN, **wrong))
+
+
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut short", b"x" * 1000])
 def test_a_damaged_checkpoint_is_told(tmp_path, content):
     (tmp_path / "checkpoint.pt").write_bytes(content)
@@ -127,6 +162,21 @@ def test_early_stop_gives_the_weights_of_the_lowest_objective():
         loss = loss_of(module(torch.from_numpy(score.x)), torch.from_numpy(score.y)).item()
     assert loss == pytest.approx(objectives[best], rel=1e-6)
     assert accuracy(module, score) == rows[best]["accuracy"]
+
+
+def test_an_objective_that_is_no_number_is_never_the_best():
+    class Begun(Descent):
+        begun = False
+
+        def objective(self, loss):
+            self.begun, before = True, self.begun
+            return loss if before else math.nan
+
+    module = network()
+    history = fit(module, Begun(module), blobs(), replace(PLAN, patience=3))
+    assert math.isnan(history.rows[0]["objective"])
+    assert history.best > 1
+    assert len(history.rows) > 3
 
 
 def test_test_data_is_never_looked_at():
@@ -175,7 +225,8 @@ def test_regression_is_validated_by_its_squared_error():
 
 
 def test_impossible_plans_are_refused():
-    for wrong in ({"epochs": -1}, {"patience": 0}, {"patience": 3, "validate": False}, {"learning_rate": math.nan}):
+    numbers = ({"epochs": -1}, {"epochs": 2.5}, {"batch": 1.5}, {"patience": 0}, {"patience": 1.5})
+    for wrong in (*numbers, {"patience": 3, "validate": False}, {"learning_rate": math.nan}):
         with pytest.raises(InputError):
             Plan(**{"epochs": 1, **wrong})
     with pytest.raises(InputError, match="no parameter"):
@@ -194,6 +245,9 @@ def test_schedules_have_their_textbook_values():
     assert logistic(75, 100) == pytest.approx(0.55)  # half way between 1 and 0.1, three quarters into the run
     assert logistic(0, 100) == pytest.approx(1, abs=1e-4)
     assert logistic(100, 100) == pytest.approx(0.1 + 0.9 / (1 + math.exp(10 / 3)))
+    assert [Logistic(width=1e-9)(epoch, 100) for epoch in (74, 75, 76)] == pytest.approx([1, 0.55, 0.1])
+    with pytest.raises(InputError, match="width=0"):
+        Logistic(width=0)
 
 
 def test_schedules_are_found_by_name():

@@ -104,6 +104,14 @@ def outputs(module, x):
     return made if isinstance(made, tuple) else (made,)
 
 
+def test_equal_networks_are_equal_files(tmp_path):
+    """The order in which safetensors writes metadata is drawn anew each time."""
+    module, x = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2)), torch.ones(1, 3)
+    for number in range(8):
+        saved.save(module, x, tmp_path / f"{number}.safetensors")
+    assert len({file.read_bytes() for file in tmp_path.iterdir()}) == 1
+
+
 def test_saving_leaves_the_module_as_it_was(tmp_path):
     module = Residual().train()
     module.norm.eval()

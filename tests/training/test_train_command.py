@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import nn
 
-from calling import oamip
+from calling import oamip, refusal
 from oamip.data import load
 from oamip.learning import accuracy
 from oamip.models import BUILT_IN
@@ -46,7 +46,8 @@ def test_a_smaller_network_is_written_with_all_that_is_known_of_it(trained):
     before, after = facts["counts"]["params"]
     assert after == sum(map(torch.numel, small.parameters())) < before == 3466
     assert facts["counts"]["own"] < before - after  # what reads the units that went, goes too
-    assert f"{facts['counts']['zero']} of 64 groups are gone" in told
+    assert f"{facts['counts']['zero']} of 64 groups are zero" in told
+    assert f"{facts['counts']['removed']} are removed" in told
     assert "training: epoch 6/6" in told
     assert "fine tuning: epoch 1/1" in told
     report = json.loads((folder / "small/report.json").read_text())
@@ -121,11 +122,51 @@ def test_every_method_trains(trained, tmp_path, method, flags):
         flags += ["--finetune", "0"]
     if method in ("spr", "bigm"):
         flags += ["--reference", str(reference.with_suffix(".pt"))]
-    told = oamip("train", "digits-mlp", "--method", method, *flags, cwd=tmp_path).text
+    told = oamip("train", "digits-mlp", "--method", method, *flags, cwd=tmp_path).stdout
     assert "Written to out: model.safetensors" in told
+    assert set(told.rpartition("Written to out: ")[2].strip().split(", ")) == {
+        str(file.relative_to(tmp_path / "out")) for file in (tmp_path / "out").iterdir() if file.is_file()
+    }
+    assert (tmp_path / "out/report.md").stat().st_size > 100
     history = json.loads((tmp_path / "out/training.json").read_text())["history"]
     assert 1 <= len(history["rows"]) <= 2
     assert saved.load(tmp_path / "out/model.safetensors")(torch.zeros(1, 1, 8, 8)).shape == (1, 10)
+
+
+FACTORY = """
+from torch import nn
+def net():
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 9), nn.ReLU(), nn.Linear(9, 10))
+"""
+
+
+def test_a_factory_begins_anew_with_a_reference_of_its_own_and_goes_on(tmp_path):
+    (tmp_path / "mine.py").write_text(FACTORY)
+    call = ("train", "mine:net", "--epochs", "2", "--learning-rate", "0.2", "--finetune", "0", "--out", "out")
+    told = oamip(*call, cwd=tmp_path).text
+    assert "reference: epoch 2/2" in told
+    assert json.loads((tmp_path / "out/report.json").read_text())["rows"][0]["measured"]["score"] > 0.5
+    again = oamip(*call, "--resume", cwd=tmp_path).text  # its random weights are those of the seed
+    assert "epoch" not in again
+
+
+def test_weights_that_are_given_are_the_reference_and_one_that_guesses_is_told(tmp_path, caplog):
+    (tmp_path / "mine.py").write_text(FACTORY)
+    module = nn.Sequential(nn.Flatten(), nn.Linear(64, 9), nn.ReLU(), nn.Linear(9, 10))
+    torch.save(module.state_dict(), tmp_path / "w.pt")
+    call = ("train", "mine:net", "--weights", "w.pt", "--epochs", "1", "--finetune", "0", "--out", "out")
+    told = oamip(*call, cwd=tmp_path).text
+    assert "reference: epoch" not in told
+    assert "the reference network gets only" in caplog.text
+
+
+def test_another_network_or_other_weights_are_not_gone_on_with(trained):
+    folder, _ = trained
+    told = refusal("train", "digits-cnn", *SHORT, "--out", "small", "--resume", cwd=folder)
+    assert "not with the same network" in told
+    torch.save(BUILT_IN["digits-mlp"].build().state_dict(), folder / "w.pt")
+    told = refusal("train", "digits-mlp", *SHORT, "--weights", "w.pt", "--out", "small", "--resume", cwd=folder)
+    assert "another run" in told
 
 
 def test_an_onnx_file_is_trained_on_with_samples_in_its_shape_and_the_scale_asked_for(tmp_path):
@@ -160,7 +201,7 @@ def test_wrong_calls_are_told_in_a_line(tmp_path):
     for flags, message in (
         (["--alpha", "1"], "alpha=1"),
         (["--then-prune", "units=0.5"], "write params=0.3"),
-        (["--least", "2"], "--then-prune"),
+        (["--least", "2"], "--least is for --then-prune"),
         (["--schedule", "magic"], "no schedule 'magic'"),
         (["--include", "nothing"], "matches no layer"),
     ):
@@ -180,6 +221,13 @@ def test_wrong_calls_are_told_in_a_line(tmp_path):
         (["--method", "smgd", "--lam", "0.1"], "--lam means nothing"),
         (["--method", "plain", "--finetune", "2"], "--finetune means nothing"),
         (["--method", "weighted-sum", "--weight-decay", "0.1"], "--weight-decay means nothing"),
+        (["--method", "plain", "--include", "1"], "--include is for --then-prune"),
+        (["--method", "plain", "--reference", "x.pt"], "--reference is for --then-prune"),
+        (["--formulation", "l2"], "--formulation is for --then-prune"),
+        (["--solver", "scip"], "--solver is for --then-prune"),
+        (["--no-isolate"], "--no-isolate is for --then-prune"),
+        (["--then-prune", "params=0.5", "--explain"], "--explain means nothing"),
+        (["--finetune-rate", "inf"], "finetune_rate=inf"),
     ],
     ids=" ".join,
 )

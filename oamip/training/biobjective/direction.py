@@ -1,6 +1,6 @@
 """The common descent direction of two objectives: the shortest vector between their gradients.
 
-    d = c1 g1 + c2 g2,    c1 = clip( (g2 − g1)·g2 / ‖g1 − g2‖², 0, 1 ),    c2 = 1 − c1
+    d = c1 g1 + c2 g2,    c1 = clip( (g2 − g1)·g2 / ‖g1 − g2‖², 0, 1 ),    c2 = clip( (g1 − g2)·g1 / ‖g1 − g2‖², 0, 1 )
 
 Then ``d·g1 ≥ ‖d‖²`` and ``d·g2 ≥ ‖d‖²``: −d makes both smaller, unless d = 0 and no direction does (Désidéri 2012,
 "Multiple-gradient descent algorithm (MGDA) for multiobjective optimization"; for two gradients this closed form).
@@ -21,10 +21,13 @@ def least_norm(gradients: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> tuple[
     Args:
         gradients: pairs of equal shapes, one for each parameter: together they are g1 and g2.
     """
-    along = size = 0.0
+    first_along = second_along = size = 0.0
     for first, second in gradients:  # from the difference itself: its Gram matrix would cancel where g1 ≈ g2
         difference = (first - second).flatten().double()
-        along -= float(difference @ second.flatten().double())
+        first_along += float(difference @ first.flatten().double())
+        second_along -= float(difference @ second.flatten().double())
         size += float(difference @ difference)
-    c1 = 1.0 if size == 0.0 else min(max(along / size, 0.0), 1.0)
-    return c1, 1.0 - c1
+    if size == 0.0:
+        return 1.0, 0.0
+    c = max(min(first_along, second_along) / size, 0.0)  # the smaller weight, of which 1 − the other would lose digits
+    return (c, 1.0 - c) if second_along < first_along else (1.0 - c, c)

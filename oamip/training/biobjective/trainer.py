@@ -25,10 +25,11 @@ import torch
 from safetensors.torch import save as serialise
 from torch import nn
 
-from oamip.data import Data, Split
+from oamip.data import Data
 from oamip.errors import InputError, ModelFileError, UnsupportedOperator
 from oamip.files import write_atomically
 from oamip.learning import Method, Plan, Row, fit
+from oamip.learning.checkpoint import fingerprint
 from oamip.pruning.removal import duplicate
 from oamip.readers import saved
 from oamip.training.biobjective.dead import count_dead
@@ -197,17 +198,8 @@ class Trainer:
 
     def _name(self, method: Method, data: Data) -> str:
         """A name that changes with everything that changes the point."""
-        start = {name: tensor.cpu() for name, tensor in self.module.state_dict().items()}
-        settings = {**self.plan.settings(), **method.settings(), "layout": str(self.module)}
-        frozen = [name for name, parameter in self.module.named_parameters() if not parameter.requires_grad]
-        settings |= {"frozen": frozen} if frozen else {}
-        digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
-        for name in sorted(start):
-            digest.update(name.encode())
-            digest.update(start[name].contiguous().reshape(-1).view(torch.uint8).numpy().data)
-        for part in (data.train, data.score):
-            digest.update(_digest(part))
-        return digest.hexdigest()[:16]
+        told = json.dumps(fingerprint(self.module, method, self.plan, data), sort_keys=True)
+        return hashlib.sha256(told.encode()).hexdigest()[:16]
 
     def _kept(self, name: str) -> Point | None:
         file = self._points / f"{name}.json"
@@ -215,10 +207,11 @@ class Trainer:
             return None
         try:
             point = Point.from_dict(json.loads(file.read_text(encoding="utf-8")))
+            self.open(point)
         except (OSError, ValueError) as error:  # an InputError too
             _log.warning("training again, %s cannot be used: %s", file, error)
             return None
-        return point if (self.folder / point.file).is_file() else None
+        return point
 
 
 @contextmanager
@@ -248,10 +241,3 @@ def _opened(source: Callable[[], Data]) -> Data:
             raise InputError(f"the source of the data gives {type(data).__name__}; let it return an oamip.data.Data")
         _latest = key, data
     return _latest[1]
-
-
-def _digest(part: Split) -> bytes:
-    digest = hashlib.sha256(np.ascontiguousarray(part.x).data)
-    if part.y is not None:
-        digest.update(np.ascontiguousarray(part.y).data)
-    return digest.digest()

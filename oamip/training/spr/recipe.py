@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from numbers import Integral
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -16,6 +17,7 @@ from torch import nn
 
 from oamip.budget import Scope
 from oamip.data import Data
+from oamip.decision import Decision
 from oamip.errors import InputError
 from oamip.learning import Descent, History, Plan, Row, constant, fit
 from oamip.pruning.bench import Bench
@@ -82,8 +84,10 @@ class Recipe:
                 f"lam={self.lam}, scale={self.scale}, weight_decay={self.weight_decay}: give numbers, the first and "
                 "the last at least 0, the scale above 0"
             )
-        if self.finetune < 0 or not (self.finetune_rate is None or self.finetune_rate > 0):
-            raise InputError(f"finetune={self.finetune} epochs at a rate of {self.finetune_rate}: neither is negative")
+        if not isinstance(self.finetune, Integral) or self.finetune < 0:
+            raise InputError(f"finetune={self.finetune}: give a number of epochs, or 0")
+        if not (self.finetune_rate is None or 0.0 < self.finetune_rate < math.inf):
+            raise InputError(f"finetune_rate={self.finetune_rate}: give a number above 0")
 
     def options(self) -> dict[str, float]:
         """Of the optimiser."""
@@ -112,12 +116,13 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Counts:
-    """What is gone, by both conventions of the field.
+    """What is zero, and what is gone: the two conventions of the field.
 
     Args:
         groups: all of them.
-        zero: of them gone.
-        own: scalars of the groups that are gone: kernels, biases and normalisations of their own.
+        zero: of them zero.
+        own: scalars of the groups that are zero: kernels, biases and normalisations of their own.
+        removed: of the groups that are zero, those that are gone; a filter whose stream lives on stays, for example.
         params: parameters of the network before, and after removal, where the inputs of the next layers go as well.
         macs: multiply-adds before and after.
     """
@@ -125,23 +130,27 @@ class Counts:
     groups: int
     zero: int
     own: int
+    removed: int
     params: tuple[int, int]
     macs: tuple[int, int]
 
     @staticmethod
-    def of(groups: WeightGroups, before: Measured, after: Measured) -> Counts:
-        """From groups, some of them zero, and the network as it was measured with and without them."""
-        zero = groups.zero()
-        own = sum(int(one.sum()) * stack.size for one, stack in zip(zero, groups.stacks, strict=True))
-        gone = sum(int(one.sum()) for one in zero)
-        return Counts(len(groups), gone, own, (before.params, after.params), (before.macs, after.macs))
+    def of(groups: WeightGroups, decision: Decision, before: Measured, after: Measured) -> Counts:
+        """From groups, some of them zero, what was removed, and the network as it was measured before and after."""
+        gone, count, own, removed = ~decision.flat(groups.units), 0, 0, 0
+        for zero, stack in zip(groups.zero(), groups.stacks, strict=True):
+            count += int(zero.sum())
+            own += int(zero.sum()) * stack.size
+            removed += int((zero & gone[stack.units]).sum())
+        return Counts(len(groups), count, own, removed, (before.params, after.params), (before.macs, after.macs))
 
     def __str__(self) -> str:
         before, after = self.params
         return (
-            f"{self.zero:,} of {self.groups:,} groups are gone: {self.own:,} parameters of their own "
-            f"({self.own / before:.1%}), {before - after:,} with what reads them ({1 - after / before:.1%}); "
-            f"{self.macs[0] - self.macs[1]:,} of {self.macs[0]:,} multiply-adds ({1 - self.macs[1] / self.macs[0]:.1%})"
+            f"{self.zero:,} of {self.groups:,} groups are zero, {self.own:,} parameters of their own "
+            f"({self.own / before:.1%}); {self.removed:,} are removed, {before - after:,} parameters with what reads "
+            f"them ({1 - after / before:.1%}) and {self.macs[0] - self.macs[1]:,} of {self.macs[0]:,} multiply-adds "
+            f"({1 - self.macs[1] / self.macs[0]:.1%})"
         )
 
 
@@ -153,7 +162,7 @@ class Trained(Result):
         recipe: as it was asked for.
         history: of the training.
         finetuning: of the fine-tuning.
-        counts: what is gone.
+        counts: what is zero, and what is gone.
         cut: the thresholds, where there were some.
         whole: the trained network with its groups of zeros, before removal.
     """
@@ -260,7 +269,7 @@ def train_and_shrink(
         groups=group_counts(groups.units, decision),
         versions=versions(),
     )
-    counts = Counts.of(groups, before, after)
+    counts = Counts.of(groups, decision, before, after)
     return Trained(small, decision, report, None, example, recipe, history, finetuning, counts, cut, module)
 
 

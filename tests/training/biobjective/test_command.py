@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,9 +16,11 @@ import pytest
 import torch
 
 from calling import oamip, refusal
+from oamip.commands.front import _show
 from oamip.data import load
 from oamip.readers import saved
 from oamip.training.biobjective.front import Front
+from oamip.training.biobjective.point import Point
 
 CALL = (
     "front",
@@ -99,6 +106,61 @@ def test_processes_find_a_users_own_class_and_give_the_same_front(tmp_path: Path
         found.append([replace(p, seconds=0, cpu=0) for p in Front.load(tmp_path / jobs).points])
     assert found[0] == found[1]
     assert len(found[0]) == 3
+
+
+WORKERS = """
+import time
+from oamip.commands.front import _processes
+with _processes(2) as executor:
+    futures = [executor.submit(time.sleep, 60) for _ in range(2)]
+    while not all(future.running() for future in futures):
+        time.sleep(0.01)
+    print(*executor._processes, flush=True)
+    futures[0].result()
+"""
+
+
+@pytest.mark.parametrize("ended_by", [signal.SIGKILL, signal.SIGTERM])
+def test_no_process_outlives_its_parent(ended_by: signal.Signals) -> None:
+    with subprocess.Popen([sys.executable, "-c", WORKERS], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        workers = [int(number) for number in parent.stdout.readline().split()]
+        parent.send_signal(ended_by)
+    assert len(workers) == 2
+    until = time.monotonic() + 20  # a busy machine; they are gone within a second
+    while any(map(alive, workers)):
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+def alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+        return "\nState:\tZ" not in Path(f"/proc/{process}/status").read_text()  # nobody may wait for an orphan
+    except OSError:
+        return False
+
+
+def test_a_front_in_double_precision_is_exported(tmp_path: Path) -> None:
+    (tmp_path / "exact.py").write_text(
+        "from torch import nn\ndef net():\n    return nn.Sequential(nn.Flatten(), nn.Linear(64, 10)).double()\n"
+    )
+    oamip("front", "exact:net", "--epochs", "1", "--solves", "1", "--no-retrain", "--out", "out", cwd=tmp_path)
+    assert "proven equal" in oamip("front", "--out", "out", "--export", "0", cwd=tmp_path).stdout
+
+
+def test_a_knee_by_all_three_rules_leaves_room_for_the_numbers(capsys: pytest.CaptureFixture[str]) -> None:
+    points = [Point((1 - w, w), f1, f2, 0.9, 12345, 123, epochs=100, seconds=1234.5, test=0.9) for w, f1, f2 in CURVE]
+    front = Front(tuple(points), (1.0, 10000.0))
+    assert set(front.knees.values()) == {1}
+    _show(front)
+    line = next(line for line in capsys.readouterr().out.splitlines() if "knee" in line)
+    assert "123" in line.split()
+    assert "1234.5" in line
+    assert "…" not in line
+
+
+CURVE = [(0.5, 1.0, 0.0), (0.1, 0.1, 100.0), (1e-5, 0.0, 10000.0)]
 
 
 @pytest.mark.parametrize("name", ["0", "knee", "final", "smgd"])

@@ -70,6 +70,15 @@ def test_direction_of_many_parameters_is_that_of_one_long_one() -> None:
         assert least_norm([(g1[:cut], g2[:cut]), (g1[cut:], g2[cut:])]) == pytest.approx(whole, rel=1e-9, abs=1e-15)
 
 
+def test_a_weight_too_small_to_be_what_is_left_of_the_other_keeps_its_digits() -> None:
+    g1, g2 = torch.tensor([1.0, 1.0], dtype=torch.float64), torch.tensor([1e20, -1.0], dtype=torch.float64)
+    for swapped in (False, True):
+        c = least_norm([(g2, g1)] if swapped else [(g1, g2)])[0 if swapped else 1]
+        assert c == 0.0  # g1 alone is shorter
+        c = least_norm([(g2, -g1)] if swapped else [(-g1, g2)])[0 if swapped else 1]
+        assert c == pytest.approx(1e-20, rel=1e-9, abs=0)
+
+
 def test_equal_gradients_count_as_the_first_and_single_precision_loses_nothing() -> None:
     g = torch.tensor([1.0, 2.0])
     assert least_norm([(g, g.clone())]) == (1.0, 0.0)

@@ -136,12 +136,19 @@ def test_other_settings_are_other_points(tmp_path: Path) -> None:
     assert one((0.99, 0.01)).file == files[0]
 
 
-def test_a_damaged_or_missing_file_is_made_again(tmp_path: Path) -> None:
+def test_a_damaged_or_missing_file_is_made_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     one = trainer(tmp_path, epochs=1)
     point = one((0.99, 0.01))
-    for damage in (lambda f: f.unlink(), lambda f: f.with_suffix(".json").write_text('{"weights": 3}')):
+    for damage in (
+        lambda f: f.unlink(),
+        lambda f: f.write_bytes(f.read_bytes()[:-5]),
+        lambda f: f.with_suffix(".json").write_text('{"weights": 3}'),
+    ):
         damage(tmp_path / point.file)
+        caplog.clear()
         assert replace(one((0.99, 0.01)), seconds=0, cpu=0) == replace(point, seconds=0, cpu=0)
+        assert "training again" in caplog.text
+        one.open(point)
 
 
 SCRIPT = """

@@ -93,6 +93,21 @@ def test_a_constant_behind_a_unit_goes_into_the_next_bias_if_a_bias_can_say_it(p
         np.testing.assert_allclose(small(x).numpy(), module(x).numpy(), atol=1e-12)
 
 
+@pytest.mark.parametrize("size", [1.0, 1e4])
+def test_large_constants_go_into_biases_that_round_as_much(size):
+    """A normalisation behind the layer takes the constants off again, but not the rounding of the bias."""
+    torch.manual_seed(0)
+    hidden = [nn.Linear(16, 64), nn.BatchNorm1d(64, affine=False), nn.Linear(64, 32), nn.BatchNorm1d(32), nn.ReLU()]
+    module, x = nn.Sequential(*hidden, nn.Linear(32, 5)).eval(), torch.randn(500, 16)
+    with torch.no_grad():
+        module[1].running_mean.normal_().mul_(size)
+        module[0].weight[:32], module[0].bias[:32] = 0, 0
+        module[3].running_mean.copy_(module[:3](x).mean(0))
+    small, decision = shrink(module, x[:2], WeightGroups.of(module, x[:2]))
+    assert decision.removed == 32
+    torch.testing.assert_close(small(x), module(x), rtol=0, atol=1e-5 + 1e-6 * size)
+
+
 def test_units_that_were_not_to_die_stay(zoo):
     specimen = zoo("mlp")
     module = copy.deepcopy(specimen.module)

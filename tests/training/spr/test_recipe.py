@@ -35,6 +35,9 @@ def test_residual_networks_are_trained_small(zoo, data, coupled):
     result = train_and_shrink(module, data, recipe, PLAN, reference=module)
     counts, small = result.counts, result.module
     assert 0 < counts.zero < counts.groups
+    assert counts.removed == result.decision.removed if coupled else counts.removed < counts.zero
+    assert f"{counts.zero} of {counts.groups} groups are zero" in str(counts)
+    assert f"{counts.removed} are removed, {counts.params[0] - counts.params[1]:,} parameters" in str(counts)
     assert counts.params == tuple(sum(map(torch.numel, one.parameters())) for one in (module, small))
     left = WeightGroups.of(small, zoo("residual").x.float(), coupled=coupled)
     kept_zero = sum(int(zero.sum()) for zero in left.zero())
@@ -48,7 +51,8 @@ def test_residual_networks_are_trained_small(zoo, data, coupled):
 
 def test_recipes_refuse_what_they_cannot_do(zoo, data):
     words = ({"penalty": "magic"}, {"descent": "magic"})
-    numbers = ({"alpha": 0.0}, {"alpha": 1.0}, {"lam": -1.0}, {"scale": 0.0}, {"finetune": -1}, {"finetune_rate": 0.0})
+    numbers = ({"alpha": 0.0}, {"alpha": 1.0}, {"lam": -1.0}, {"scale": 0.0}, {"finetune": -1}, {"finetune": 1.5})
+    numbers += ({"finetune_rate": 0.0}, {"finetune_rate": float("inf")}, {"finetune_rate": float("nan")})
     for wrong in (*words, *numbers):
         with pytest.raises(InputError):
             Recipe(**wrong)
