@@ -38,7 +38,8 @@ class Options:
     """Limits, tolerances and habits of one solve. A driver honours every field, or says by name which it cannot.
 
     Args:
-        time_limit: wall seconds for the whole solve, cut rounds included; ``inf`` for none.
+        time_limit: wall seconds for the whole solve, cut rounds included; ``inf`` for none. A second look at a claim
+            that nothing proves takes as much again, at most ten seconds.
         node_limit: branch-and-bound nodes; ``None`` for no limit.
         gap_relative: stop when ``|objective − bound| ≤ gap_relative · |objective|``.
         gap_absolute: stop when ``|objective − bound| ≤ gap_absolute``; where all costs are smaller than 1, the default

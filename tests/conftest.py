@@ -465,7 +465,7 @@ BUDGETS = {  # seconds of tests in a folder, added up over two cores, told besid
     "solving": 240,
     "writers": 40,
     "training": 70,
-    "tests": 150,  # files beside the folders
+    "tests": 170,  # files beside the folders
     "doctests": 10,
 }
 

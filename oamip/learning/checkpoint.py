@@ -9,6 +9,7 @@ import hashlib
 import io
 import json
 import pickle
+import re
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from oamip.learning.loop import Plan
     from oamip.learning.method import Method
 
-__all__ = ["Checkpoint", "fingerprint"]
+__all__ = ["Checkpoint", "fingerprint", "identity"]
 
 _FORMAT, _VERSION = "oamip-training", 2
 _DIGEST = "sha256:"
@@ -51,18 +52,40 @@ def fingerprint(module: nn.Module, method: Method, plan: Plan, data: Data) -> di
                 f"{name}={planned[name]} cannot be told from another when a run goes on: with a folder give a function "
                 "at the top of a module, or an object whose repr tells its fields"
             )
-    state = {name: tensor.detach().cpu().contiguous() for name, tensor in sorted(module.state_dict().items())}
-    shapes = [(name, str(tensor.dtype), tuple(tensor.shape)) for name, tensor in state.items()]
+    layout, weights = identity(module)
     settings: Mapping[str, Any] = {
         **planned,
-        "network": _digest(f"{module} {shapes}".encode()),
+        "network": layout,
         "frozen": [name for name, parameter in module.named_parameters() if not parameter.requires_grad],
         **method.settings(),
-        "initial weights": _digest(*(tensor.reshape(-1).view(torch.uint8).numpy().data for tensor in state.values())),
+        "initial weights": weights,
         "training data": _digest(*_content(data.train)),
         "validation data": _digest(*_content(data.score)),
     }
     return {name: json.dumps(value) for name, value in settings.items()}
+
+
+def identity(module: nn.Module) -> tuple[str, str]:
+    """Digests of what a network is (modules, shapes, types, what is shared) and of all numbers in it.
+
+    Raises:
+        InputError: a parameter has no numbers yet.
+    """
+    tensors = dict(module.named_parameters(remove_duplicate=False)) | dict(module.named_buffers(remove_duplicate=False))
+    first: dict[int, str] = {}
+    shared = {name: first.setdefault(id(tensor), name) for name, tensor in tensors.items()}
+    extra = {name: value for name, value in module.state_dict().items() if name not in tensors}  # `get_extra_state`
+    try:
+        shapes = [(name, shared[name], str(tensor.dtype), tuple(tensor.shape)) for name, tensor in tensors.items()]
+        numbers = [
+            tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy() for tensor in tensors.values()
+        ]
+    except (NotImplementedError, RuntimeError, ValueError) as error:
+        raise InputError(f"a parameter of {type(module).__name__} has no numbers yet: {error}") from None
+    kept = io.BytesIO()
+    torch.save(extra, kept)
+    layout = re.sub(r" at 0x[0-9a-f]+", "", str(module))  # an address changes from run to run
+    return _digest(f"{layout} {shapes}".encode()), _digest(*(part.data for part in numbers), kept.getvalue())
 
 
 def _digest(*parts: bytes | memoryview) -> str:

@@ -17,7 +17,10 @@ __all__ = ["bounded", "bounded_by", "duality_gap"]
 
 Vector: TypeAlias = NDArray[np.float64]
 
-SLACK = 1e-5  # of duals and reduced costs, in units of the objective
+SLACK = (
+    1e-5  # beyond which a dual or reduced cost without a side makes an optimum impossible, in units of the objective
+)
+FINE = 1e-10  # up to which it leaves one proven
 ROUNDING = 1e-13  # of a reduced cost, relative to its terms
 
 
@@ -33,22 +36,22 @@ def bounded_by(form: StandardForm, duals: Vector) -> bool:
 
     The duals of an optimum of a linear program see to that, so without it there is none.
     """
-    return math.isfinite(duality_gap(form, np.zeros(form.cost.size), duals))
+    return math.isfinite(duality_gap(form, np.zeros(form.cost.size), duals, nothing=SLACK))
 
 
-def duality_gap(form: StandardForm, x: Vector, duals: Vector) -> float:
+def duality_gap(form: StandardForm, x: Vector, duals: Vector, *, nothing: float = FINE) -> float:
     """How far the objective of a point is from the bound that duals prove; ``inf`` where they prove none.
 
     By weak duality any y proves ``yᵀ(Ax) + (c − Aᵀy)ᵀx`` at the sides and bounds that hold each term, whoever gives it.
-    At an optimum with its duals every term stands where it is held, so nothing is missing. Without a side to hold it, a
-    term within the tolerances of solvers counts for nothing.
+    At an optimum with its duals every term stands where it is held, so nothing is missing.
 
     Args:
         form: a linear program.
         x: a feasible point.
         duals: one per row.
+        nothing: up to which a dual or reduced cost without a side to hold it is none, in units of the objective.
     """
-    slack, sign = SLACK * unit_of(form.cost), 1.0 if form.sense == "min" else -1.0
+    slack, sign = nothing * unit_of(form.cost), 1.0 if form.sense == "min" else -1.0
     cost, missing = form.cost - form.A.T @ duals, 0.0
     cost[np.abs(cost) <= ROUNDING * (np.abs(form.cost) + abs(form.A).T @ np.abs(duals))] = 0.0
     rows = (duals, form.row_lower, form.row_upper, form.A @ x)

@@ -129,7 +129,10 @@ def _again(
     """Solve once more, so finely that rounding the integers breaks nothing."""
     left = max(0.0, options.time_limit - outcome.seconds)
     finely = options.with_(
-        integrality=FINELY * options.integrality, feasibility=FINELY * options.feasibility, time_limit=left
+        integrality=FINELY * options.integrality,
+        feasibility=FINELY * options.feasibility,
+        time_limit=left,
+        log_file=None,  # which has the log of the first solve, as the solution has
     )
     text = (
         f"{culprit} the solver's point broke {verdict.worst} by {verdict.violation:.2g}; it was solved again with a "

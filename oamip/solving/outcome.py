@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from numbers import Real
 from typing import Any, TypeAlias, get_args
@@ -85,8 +85,9 @@ def _slips(form: StandardForm, outcome: Outcome, rows: int) -> Iterator[tuple[st
             None,
             f"the solver's point was refused: it is of type {type(outcome.x).__name__}, no array of numbers",
         )
-    if not isinstance(outcome.points, Iterable) or not all(map(_numeric, outcome.points)):
-        kept = tuple(point for point in outcome.points or () if _numeric(point))
+    passed: Any = outcome.points
+    if not isinstance(passed, list | tuple) or not all(map(_numeric, passed)):
+        kept = tuple(point for point in passed if _numeric(point)) if isinstance(passed, list | tuple) else ()
         yield "points", kept, "points that the solver had passed were dropped: they are no arrays of numbers"
     y = outcome.duals
     if y is not None and not (_numeric(y) and y.shape == (rows,) and np.isfinite(y).all()):

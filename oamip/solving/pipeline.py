@@ -25,7 +25,7 @@ from oamip.solving.registry import driver_version, find_backend, find_driver, in
 from oamip.solving.route import Routed
 from oamip.solving.route import route as find_route
 from oamip.solving.scale import unit_of
-from oamip.solving.second import confirm, in_doubt
+from oamip.solving.second import confirm, in_doubt, not_proven
 
 __all__ = ["Route", "solve", "solve_built", "solve_form"]
 
@@ -210,7 +210,10 @@ def _judged(blank: Solution, form: StandardForm, driver: Driver, options: Option
             judged, names = confirm(form, judged, routed.outcome, driver, second, options)
     except OamipError as error:  # an atom without bounds, say, that only the first solver takes
         text = f"{SECOND} could not be asked whether it is {judged.reason} indeed: {error}"
-        judged = replace(judged, warnings=(*judged.warnings, text))
+        if judged.held == "proven" and not (form.integer.any() or form.indicators or form.sos1):
+            judged = not_proven(form, judged, routed.outcome.duals, text)
+        else:
+            judged = replace(judged, warnings=(*judged.warnings, text))
     return replace(_filled(blank, form, routed, judged), clash=names)
 
 

@@ -18,15 +18,15 @@ from oamip.solving.infeasible import clash
 from oamip.solving.judge import Judgement, judge
 from oamip.solving.outcome import Outcome, no_bound
 from oamip.solving.route import route
-from oamip.solving.scale import gap_absolute, unit_of
+from oamip.solving.scale import unit_of
 
-__all__ = ["confirm", "in_doubt"]
+__all__ = ["confirm", "in_doubt", "not_proven"]
 
 PATIENCE = 10.0  # seconds at most for every further solve
 BOX = 1e5  # half the width of the box in which an optimum is looked for again
 BETTER = 1e-5  # relative
 ROUNDING = 1e-12  # of an objective, relative to its terms
-OTHERWISE = {"presolve": "off"}  # how the second solver is asked where it is the first one too
+FINELY = 1e-2  # of the tolerance, for a second optimum of a linear program
 
 Vector: TypeAlias = NDArray[np.float64]
 
@@ -44,7 +44,10 @@ def in_doubt(form: StandardForm, judged: Judgement, duals: Vector | None, option
         return False
     if form.indicators or form.sos1:
         return not bounded(form)
-    return not form.integer.any() and _distance(form, judged, duals) > _tolerance(form, judged, options)
+    if form.integer.any():
+        return False
+    missing = _distance(form, judged, duals) - abs(judged.objective - judged.bound)  # the claim is the bound
+    return missing > _tolerance(form, judged, options)
 
 
 def _distance(form: StandardForm, judged: Judgement, duals: Vector | None) -> float:
@@ -55,9 +58,7 @@ def _distance(form: StandardForm, judged: Judgement, duals: Vector | None) -> fl
 def _tolerance(form: StandardForm, judged: Judgement, options: Options) -> float:
     """By how much two optima of a linear program may differ; rounding is relative to the terms of the objective."""
     terms = abs(form.constant) if judged.x is None else float(np.abs(form.cost) @ np.abs(judged.x)) + abs(form.constant)
-    exact = max(options.feasibility, TOLERANCE) * max(unit_of(form.cost), abs(judged.objective))
-    asked = max(gap_absolute(options, unit_of(form.cost)), options.gap_relative * abs(judged.objective))
-    return max(exact, asked) + ROUNDING * terms
+    return max(options.feasibility, TOLERANCE) * max(unit_of(form.cost), abs(judged.objective)) + ROUNDING * terms
 
 
 def confirm(
@@ -81,14 +82,13 @@ def confirm(
         threads=options.threads,
         seed=options.seed,
         feasibility=options.feasibility,
-        raw=OTHERWISE if second.name == driver.name else {},
     )
     if judged.reason == "infeasible":
         return _infeasible(form, judged, outcome, driver.name, second, options, quiet.time_limit)
     if judged.held != "proven":
-        return _unbounded(form, judged, driver.name, second, quiet), ()
+        return _unbounded(form, judged, driver.name, second, _otherwise(quiet, driver, second)), ()
     if not (form.integer.any() or form.indicators or form.sos1):
-        return _linear(form, judged, outcome.duals, driver, second, quiet, _tolerance(form, judged, options)), ()
+        return _linear(form, judged, outcome.duals, driver, second, quiet), ()
     # Where the linear part alone is bounded, so is the program.
     relaxed = replace(form, integer=np.zeros_like(form.integer), indicators=(), sos1=())
     if route(relaxed, second, quiet).outcome.reason == "optimal":
@@ -130,29 +130,38 @@ def _unbounded(form: StandardForm, judged: Judgement, name: str, second: Driver,
 
 
 def _linear(
-    form: StandardForm,
-    judged: Judgement,
-    duals: Vector | None,
-    driver: Driver,
-    second: Driver,
-    quiet: Options,
-    tolerance: float,
+    form: StandardForm, judged: Judgement, duals: Vector | None, driver: Driver, second: Driver, quiet: Options
 ) -> Judgement:
-    """An optimum of a linear program that its duals do not prove: another solver's must be the same."""
-    found = judge(form, route(form, second, quiet).outcome, second, quiet)
+    """An optimum of a linear program that its duals do not prove: another solver must come to no better one."""
+    finely = quiet.with_(feasibility=FINELY * quiet.feasibility)
+    found = judge(form, route(form, second, _otherwise(finely, driver, second)).outcome, second, quiet)
     if found.reason == "unbounded":
-        return _within_a_box(form, judged, driver, quiet)
-    sign = 1.0 if form.sense == "min" else -1.0
-    gained = sign * (judged.objective - found.objective)  # NaN where nothing was found
-    if found.held == "proven" and abs(gained) <= tolerance:
-        return judged
-    if gained > tolerance:
+        boxed = _within_a_box(form, judged, driver, quiet)
+        if boxed.held != "proven":
+            return boxed
+        judged = replace(judged, bound=no_bound(form))
+        return not_proven(form, judged, duals, f"{second.name} says 'unbounded'")
+    sign, tolerance = 1.0 if form.sense == "min" else -1.0, _tolerance(form, judged, quiet)
+    if sign * (judged.bound - found.objective) > tolerance:  # False where nothing was found
         text = f"{driver.name} says 'optimal', but {second.name} found a better point; it is held"
         return replace(found, reason="error", held="feasible", warnings=(*judged.warnings, text))
-    text = f"{second.name} could not confirm that it is optimal: it ended with '{found.reason}'"
-    gap = _distance(form, judged, duals)
+    if found.held == "proven" and sign * (found.objective - judged.objective) <= tolerance:
+        return judged
+    ended = f"{second.name} ended with '{found.reason}'" + ("" if found.x is None else f" at {found.objective:.9g}")
+    return not_proven(form, judged, duals, ended)
+
+
+def not_proven(form: StandardForm, judged: Judgement, duals: Vector | None, why: str) -> Judgement:
+    """An optimum of a linear program that neither its duals nor another solver confirms: its point is held."""
+    sign, gap = 1.0 if form.sense == "min" else -1.0, _distance(form, judged, duals)
     bound = judged.bound if duals is None else judged.objective - sign * gap
+    text = f"its duals do not prove that it is optimal, and nobody else could confirm it: {why}"
     return replace(judged, reason="gap_limit", held="feasible", bound=bound, warnings=(*judged.warnings, text))
+
+
+def _otherwise(options: Options, driver: Driver, second: Driver) -> Options:
+    """How the second solver is asked where it is the first one too."""
+    return options.with_(raw={"presolve": "off"}) if second.name == driver.name else options
 
 
 def _within_a_box(form: StandardForm, judged: Judgement, driver: Driver, quiet: Options) -> Judgement:

@@ -169,7 +169,41 @@ def test_an_optimum_that_nobody_can_confirm_is_not_proven(monkeypatch: pytest.Mo
         lie = Liar(lambda form, _, claim, y=duals: replace(claim, x=np.ones(2), bound=5.0, duals=y))
         solution = solve(in_a_box(), solver=lie)
         assert (*claims(solution), solution.bound) == ("gap_limit", "feasible", bound)
-        assert "could not confirm that it is optimal" in solution.warnings[-1]
+        assert "nobody else could confirm it: highs ended with 'time_limit'" in solution.warnings[-1]
+
+
+def test_small_reduced_costs_of_columns_without_end_count() -> None:
+    program = Program("far")
+    x = program.variables("x", 2, 0, np.inf)
+    program.add("far", x[1] <= 1e9)
+    program.add("near", x[0] <= 3)
+    program.maximize(x[0] + 9e-6 * x[1])
+    lie = Liar(lambda form, _, claim: replace(claim, x=np.array([3.0, 0.0]), bound=3.0, duals=np.array([0.0, 1.0])))
+    solution = solve(program, solver=lie)
+    assert (*claims(solution), solution.objective) == ("error", "feasible", pytest.approx(9003.0))
+
+
+@pytest.mark.parametrize(
+    "options", [Options(gap_relative=0.1), Options(gap_absolute=np.inf)], ids=["relative", "absolute"]
+)
+@pytest.mark.parametrize("duals", [None, np.array([2.0])], ids=["none", "true"])
+def test_a_wide_gap_does_not_excuse_a_false_bound(options: Options, duals: np.ndarray | None) -> None:
+    lie = Liar(lambda form, _, claim: replace(claim, x=np.array([3.0, 2.0]), bound=13.0, duals=duals))
+    solution = solve(in_a_box(), options, solver=lie)
+    assert (*claims(solution), solution.objective) == ("error", "feasible", 14.0)
+    honest = Liar(lambda form, _, claim: replace(claim, x=np.array([3.0, 2.0]), bound=14.0, duals=np.array([2.0])))
+    assert claims(solve(in_a_box(), options, solver=honest)) == ("gap_limit", "proven")
+
+
+def test_an_optimum_that_the_second_solver_calls_unbounded_is_not_proven() -> None:
+    program = Program("endless")
+    x = program.variables("x", 2, 0)
+    program.add("row", x[0] - x[1] <= 1)
+    program.maximize(x.sum())
+    lie = Liar(lambda form, _, claim: Outcome("optimal", np.zeros(2), 0.0))  # within a box it says the same
+    solution = solve(program, solver=lie)
+    assert (*claims(solution), solution.bound) == ("gap_limit", "feasible", np.inf)
+    assert "highs says 'unbounded'" in solution.warnings[-1]
 
 
 @pytest.mark.parametrize("driver", ["highs", "scip", "cbc", "gurobi", "cplex"])

@@ -18,6 +18,7 @@ from torch import nn
 from oamip.data import Data, Split, as_data
 from oamip.errors import InputError, ModelFileError
 from oamip.learning import Descent, Logistic, Plan, Steps, accuracy, constant, cosine, fit, loss_of, parse_schedule
+from oamip.learning.checkpoint import identity
 
 PLAN = Plan(epochs=6, batch=16, learning_rate=0.02, schedule=cosine, seed=3)
 
@@ -134,6 +135,39 @@ def test_a_run_goes_on_with_the_network_and_data_that_it_began_with(tmp_path, ch
     module, data = change(network(), blobs())
     with pytest.raises(InputError, match=told):
         fit(module, Descent(module, "adam"), data, plan, folder=tmp_path, resume=True)
+
+
+class Stateful(nn.Module):
+    """With all that a state can hold beside parameters."""
+
+    def __init__(self, extra: object = 1, hidden: float = 0.0, tied: bool = False) -> None:
+        super().__init__()
+        self.first, self.second, self.extra = nn.Linear(3, 3), nn.Linear(3, 3), extra
+        if tied:
+            self.second.weight = self.first.weight
+        with torch.no_grad():
+            for parameter in self.parameters():
+                parameter.fill_(0.5)
+        self.register_buffer("hidden", torch.tensor(hidden), persistent=False)
+
+    def get_extra_state(self) -> object:
+        return self.extra
+
+    def set_extra_state(self, state: object) -> None:
+        self.extra = state
+
+
+def test_networks_are_told_apart_by_all_that_they_hold() -> None:
+    plain = identity(Stateful())
+    assert identity(Stateful()) == plain
+    assert identity(Stateful(tied=True))[0] != plain[0]
+    assert identity(Stateful(extra={"steps": 2}))[1] != plain[1]
+    assert identity(Stateful(hidden=1.0))[1] != plain[1]
+    assert identity(Stateful().bfloat16())[0] != plain[0]
+    with pytest.raises(InputError, match="has no numbers yet"):
+        identity(nn.Linear(2, 2, device="meta"))
+    with pytest.raises(InputError, match="has no numbers yet"):
+        identity(nn.LazyLinear(2))
 
 
 @pytest.mark.parametrize("wrong", [{"augment": lambda x: x}, {"schedule": object()}], ids=["lambda", "address"])

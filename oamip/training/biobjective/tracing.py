@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 from oamip.data import Data
 from oamip.errors import DataError, InputError, OamipError
 from oamip.learning import accuracy
+from oamip.learning.checkpoint import identity
 from oamip.pruning.report import versions
 from oamip.training.biobjective import search
 from oamip.training.biobjective.front import KNEES, Front
@@ -163,8 +164,11 @@ def _refuse_another(trainer: Trainer, facts: dict[str, Any]) -> None:
     """A front in the folder may be searched further, but not written over by one of other settings."""
     if not (trainer.folder / "front.json").exists():
         return
-    before, now = Front.load(trainer.folder).facts, json.loads(json.dumps(facts))
-    other = [key for key in ("data", "parameters", "method", "plan") if before.get(key) != now[key]]
+    try:
+        before, now = Front.load(trainer.folder).facts, json.loads(json.dumps(facts))
+    except InputError as error:
+        raise InputError(f"{error}; delete that file to write another") from None
+    other = [key for key in ("data", "network", "method", "plan") if before.get(key) != now[key]]
     if other:
         names = ", ".join(other)
         raise InputError(
@@ -187,6 +191,7 @@ def _facts(trainer: Trainer, how: Search, data: Data) -> dict[str, Any]:
         "data": data.describe(),
         "samples": len(data.score),
         "shape": list(data.train.shape),
+        "network": list(identity(trainer.module)),
         "weights": objectives.size,
         "parameters": sum(parameter.numel() for parameter in trainer.module.parameters()),
         "method": dict(trainer.recipe.method(trainer.module, (1.0, 0.0)).settings()) | {"weights": None},

@@ -216,3 +216,7 @@ def test_a_front_of_another_run_is_not_written_over(found: tuple[Path, str]) -> 
     told = refusal(*CALL, "--search", "grid", "--mask", cwd=folder)
     assert "holds a front of another run (its method: see front.json" in told
     assert (folder / "out/front.json").read_bytes() == before
+    (folder / "out/front.json").write_text("{}")
+    assert "delete that file" in refusal(*CALL, "--search", "grid", cwd=folder)
+    (folder / "out/front.json").write_bytes(before)
+    assert "its network" in refusal("front", "digits-cnn", *CALL[2:], cwd=folder)
