@@ -237,7 +237,7 @@ class _Run:
 
     def reference(self) -> nn.Module:
         """The plainly trained network, made once."""
-        from oamip.learning import fit
+        from oamip.learning import accuracy, doubt_untrained, fit
         from oamip.models import FILES
         from oamip.weights import load_weights
 
@@ -249,21 +249,8 @@ class _Run:
                 told = partial(self._epoch, "reference")
                 where = self.out / "reference"
                 fit(module, self._plain(module), self.data, self.plan, folder=where, resume=self.resume, progress=told)
-            self._doubt(module.eval())
+            doubt_untrained(accuracy(module.eval(), self.data.score), self.data.classes, "the reference network")
         return self._reference
-
-    def _doubt(self, reference: nn.Module) -> None:
-        """Say so when the reference is no better than guessing: its largest weights then mean nothing."""
-        import logging
-
-        from oamip.learning import accuracy
-
-        if self.data.classes and (right := accuracy(reference, self.data.score)) < 1.5 / self.data.classes:
-            logging.getLogger(__name__).warning(
-                "the reference network gets only %.1f %% of the validation part right: is it trained, and is the data "
-                "scaled as in training?",
-                100 * right,
-            )
 
     # ── methods ────────────────────────────────────────────────────────────────────────────────────────────────────
 

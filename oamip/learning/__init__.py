@@ -19,7 +19,7 @@ turns the batches, validates, stops early, keeps checkpoints and goes on from th
 """
 
 from oamip.learning.loop import History, Plan, Row, fit
-from oamip.learning.measuring import accuracy, evaluating, mean_squared_error, outputs
+from oamip.learning.measuring import accuracy, doubt_untrained, evaluating, mean_squared_error, outputs
 from oamip.learning.method import OPTIMISERS, Descent, Method, Observed, loss_of
 from oamip.learning.plain import Progress, train
 from oamip.learning.schedules import Logistic, Schedule, Steps, constant, cosine, parse_schedule
@@ -39,6 +39,7 @@ __all__ = [
     "accuracy",
     "constant",
     "cosine",
+    "doubt_untrained",
     "evaluating",
     "fit",
     "loss_of",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -13,7 +14,9 @@ from torch import nn
 from oamip.data import Split
 from oamip.errors import DataError
 
-__all__ = ["accuracy", "evaluating", "mean_squared_error", "outputs"]
+__all__ = ["accuracy", "doubt_untrained", "evaluating", "mean_squared_error", "outputs"]
+
+_log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -64,3 +67,18 @@ def mean_squared_error(module: nn.Module, split: Split, batch: int = 1000) -> fl
     if given.shape != split.y.shape:
         raise DataError(f"the network gives {given.shape[1:]} values, y has {split.y.shape[1:]}")
     return float(((given - split.y) ** 2).mean())
+
+
+def doubt_untrained(right: float, classes: int | None, what: str) -> None:
+    """Say so when a network is hardly better than guessing: nothing that is measured on it then means anything.
+
+    Args:
+        right: its accuracy.
+        classes: how many there are; ``None`` where there are none.
+        what: names the network.
+    """
+    guessing = 1.0 / classes if classes else 0.0
+    if classes and right < guessing + 0.05 * (1.0 - guessing):
+        _log.warning(
+            "%s gets only %.1f %% right: is it trained, and is the data scaled as in training?", what, 100 * right
+        )

@@ -23,13 +23,12 @@ from oamip.data import Data, choose
 from oamip.decision import Decision, Scores
 from oamip.errors import BudgetError, DataError, InputError
 from oamip.formulations.importance import ImportanceOptions
-from oamip.learning import outputs
+from oamip.learning import doubt_untrained, outputs
 from oamip.network import OUTPUT, Groups, cost_of, find_groups
 from oamip.options import Options
 from oamip.pruning.baselines import BASELINES, baseline
 from oamip.pruning.bench import Bench
 from oamip.pruning.finetune import LEARNING_RATE, finetune
-from oamip.pruning.measure import Measured
 from oamip.pruning.recording import Recording
 from oamip.pruning.refit import refit
 from oamip.pruning.removal import remove
@@ -283,7 +282,8 @@ class Pruning:
         if not decision.removed:
             raise BudgetError(f"nothing would be removed: {decision.note or 'the decision keeps every unit'}")
         bench = Bench(self.data.test)
-        self._doubt(bench.add("reference", "", self.module, self.groups.size))
+        reference = bench.add("reference", "", self.module, self.groups.size)
+        doubt_untrained(reference.score, self.data.classes, "the network itself")
         name = decision.scores.method.split(" ")[0] if decision.scores and decision.scores.method else "decision"
         fit = self._refit_data(refit_samples) if refitting else None
         small = self._shrink(bench, name, decision, fit)
@@ -327,14 +327,6 @@ class Pruning:
             raise BudgetError(f"nothing would be removed: the budget {budget} keeps everything")
         if budget is not None:  # what cannot be met by any scores is refused before they are made
             select(Scores.of(self.groups, np.zeros(self.groups.size), method="none"), self.groups, budget, self.scope)
-
-    def _doubt(self, reference: Measured) -> None:
-        """Say so when the network is no better than guessing: then no removal means anything."""
-        if self.data.classes and reference.score < 1.5 / self.data.classes:
-            _log.warning(
-                "the network itself gets only %.1f %% right: is it trained, and is the data scaled as in training?",
-                100 * reference.score,
-            )
 
     def _shrink(
         self, bench: Bench, name: str, decision: Decision, fit: NDArray[np.float32] | None, *, baseline: bool = False
