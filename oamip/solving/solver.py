@@ -66,9 +66,9 @@ class Solver:
                 yield future.result()
         except BrokenExecutor as error:
             raise SolveError(
-                f"the executor broke: a process was ended, perhaps for want of memory, or could not begin ({error}); open "
-                "another, with fewer processes, or a ThreadPoolExecutor with isolate=True: there it is a status of that "
-                "program"
+                f"the executor broke: a process was ended, perhaps for want of memory, or could not begin ({error}); "
+                "open another, with fewer processes, or a ThreadPoolExecutor with isolate=True: there it is a status "
+                "of that program"
             ) from error
         finally:
             enough.set()
