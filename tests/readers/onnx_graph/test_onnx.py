@@ -255,6 +255,7 @@ BATCHED = {
     "zeros for each sample": (ROW, "s = Shape (x) z = ConstantOfShape (s) y = Concat <axis=-1> (x, z)", [0]),
     "one number a sample": (ROW, "y = ReduceSum <keepdims=0> (x, w)", [1]),
     "a product on the left": ({"x": ["n", 6, 2]}, "y = MatMul (v, x)", [0]),
+    "all samples": (ROW, "y = Slice (x, i, w, i)", [2**31 - 1]),
     "part of an axis": (IMAGE, "s = Shape (x) e = Gather (s, w) y = Slice (x, i, e, w)", [1]),
 }
 """Inputs, body, and the numbers in ``w``."""
@@ -273,6 +274,10 @@ MIXED = {
     "one sample": (ROW, "y = Gather <axis=0> (x, i)"),
     "first samples": (ROW, "y = Slice (x, i, one, i)"),
     "samples backwards": (ROW, "y = Slice (x, last, least, i, last)"),
+    "many samples": (ROW, "y = Slice (x, i, sixteen, i)"),
+    "seven samples": (ROW, "y = Slice (x, i, seven, i)"),
+    "reshaped to seven samples": ({"x": ["n", 7, 5]}, "y = Reshape (x, sevens)"),
+    "enlarged to seven samples": ({"x": ["n", 5]}, "y = Expand (x, seven_fives)"),
     "samples joined": (ROW, "y = Concat <axis=0> (x, x)"),
     "more samples": (ROW, "y = Tile (x, twice)"),
     "samples padded": (ROW, "y = Pad (x, front)"),
@@ -296,10 +301,25 @@ def test_what_mixes_samples_of_an_open_batch_is_refused(name, models, tmp_path):
     inputs, body = MIXED[name]
     weights = {"i": np.array([0]), "one": np.array([1]), "last": np.array([-1]), "least": np.array([-(2**63)])}
     weights |= {"twice": np.array([2, 1]), "front": np.array([1, 0, 0, 0]), "sizes": np.array([-1, 6])}
-    weights |= {"c": (3, 6), "v": (3, 2)}
+    weights |= {"c": (3, 6), "v": (3, 2), "seven": np.array([7]), "sixteen": np.array([16])}
+    weights |= {"sevens": np.array([7, -1]), "seven_fives": np.array([7, 5])}
     path = models.saved(models.build(body, inputs, weights), tmp_path)
     with pytest.raises(UnsupportedOperator, match="the size of the batch"):
         read_onnx(path)
+
+
+def test_what_mixes_samples_is_told_a_way_out_by_its_input(models, tmp_path):
+    path = models.saved(models.build("y = Flatten <axis=0> (Image)", {"Image": ["n", 4, 7]}), tmp_path)
+    with pytest.raises(
+        UnsupportedOperator, match=r"shapes=\{'Image': \(1, 4, 7\)\}\), or export it with a fixed batch"
+    ):
+        read_onnx(path)
+
+
+def test_an_open_batch_takes_no_more_numbers_than_one_sample(models, tmp_path, monkeypatch):
+    monkeypatch.setattr("oamip.readers.onnx_graph.reader.ENTRIES", 8 * 168)
+    body = "h = Transpose <perm=[0, 2, 3, 1]> (x) y = Gather <axis=1> (h, i)"
+    models.compare(models.build(body, IMAGE, {"i": np.arange(6, -1, -1)}), tmp_path)
 
 
 def test_a_batch_that_shapes_fix_is_read_as_one(models, tmp_path):
