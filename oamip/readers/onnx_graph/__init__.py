@@ -45,7 +45,7 @@ from oamip.network import Network
 __all__ = ["read_onnx"]
 
 
-def read_onnx(path: Path | str, *, shapes: Mapping[str, Sequence[int]] | None = None) -> Network:
+def read_onnx(path: Path | str, *, shapes: Mapping[str, Sequence[int | None]] | None = None) -> Network:
     """Read an ONNX file into a network of affine, ReLU and max nodes in float64.
 
     What is read is the model for a batch of one. A first axis that is symbolic, or 1 while others follow, is the batch
@@ -55,7 +55,8 @@ def read_onnx(path: Path | str, *, shapes: Mapping[str, Sequence[int]] | None = 
 
     Args:
         path: ``.onnx``, or gzipped ``.onnx.gz``; opset 7 to the newest that the installed onnx knows.
-        shapes: sizes of the inputs that the file leaves open, beside the batch: ``{"image": (1, 3, 32, 32)}``.
+        shapes: sizes of the inputs that the file leaves open, beside the batch: ``{"image": (1, 3, 32, 32)}``; with
+            ``None`` in front, the batch stays open.
 
     Returns:
         The network. Inputs are named after the file's; nodes carry the name of the ONNX node that they come from.

@@ -221,6 +221,10 @@ CASES = {
         *(13, ROW, "a = Sqrt (v) b = Reciprocal (a) c = Max (b, s) d = Mul (c, s) y = Mul (x, d)"),
         {"v": np.arange(1.0, 7.0), "s": np.array(0.5)},
     ),
+    "constant, gemm": (
+        *(13, ROW, "c = Gemm <alpha=0.5, beta=2.0, transA=1, transB=1> (v, w, b) d = Gemm (c, u) y = Mul (x, d)"),
+        {"v": (2, 1), "w": (3, 2), "b": (3,), "u": (3, 6)},
+    ),
     "range and constant of shape": (
         *(13, ROW, "f = ConstantOfShape (six) r = Range (a, b, c) g = Add (f, r) y = Mul (x, g)"),
         {"six": np.array([6]), "a": np.array(1.0), "b": np.array(4.0), "c": np.array(0.5)},
@@ -325,6 +329,17 @@ def test_an_open_batch_takes_no_more_numbers_than_one_sample(models, tmp_path, m
 def test_a_batch_that_shapes_fix_is_read_as_one(models, tmp_path):
     model = models.build("y = Flatten <axis=0> (x)", IMAGE)
     assert read_onnx(models.saved(model, tmp_path), shapes={"x": (1, 4, 7, 6)}).output.shape == (168,)
+
+
+def test_other_sizes_may_be_given_and_the_batch_left_open(models, tmp_path):
+    given = {"x": (None, 6, 2)}
+    model = models.build("y = Relu (x)", {"x": ["n", "k", "m"]})
+    assert read_onnx(models.saved(model, tmp_path), shapes=given).output.shape == (6, 2)
+    path = models.saved(models.build("y = Flatten <axis=0> (x)", {"x": ["n", "k", "m"]}), tmp_path)
+    with pytest.raises(UnsupportedOperator, match="the size of the batch"):
+        read_onnx(path, shapes=given)
+    with pytest.raises(InputError, match="shapes gives"):
+        read_onnx(path, shapes={"x": (1, None, 2)})
 
 
 @pytest.mark.parametrize("name", CASES)
