@@ -15,9 +15,10 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from oamip.errors import UnsupportedOperator
 from oamip.readers.onnx_graph.draft import Constant, Draft, Signal
 
-__all__ = ["SIZES", "Varying", "folded", "joined", "keep_samples_apart", "moved", "settled"]
+__all__ = ["SIZES", "Mixing", "Varying", "folded", "joined", "keep_samples_apart", "moved", "settled"]
 
 SIZES = (7, 11)
 """Of the batches that are looked at; hardly an axis that a file counts by number has both."""
@@ -26,6 +27,10 @@ _ALL = 2**31 - 1
 """The end that exporters write for all samples, or a larger one."""
 
 _BROADCASTING = ("Add", "Div", "Gemm", "Max", "Mean", "Min", "Mul", "PRelu", "Sub", "Sum")
+
+
+class Mixing(UnsupportedOperator):
+    """A call mixes samples, or moves the axis of the batch; a later one may put it right."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,11 +42,14 @@ class Varying:
 
 def mixes(draft: Draft) -> NoReturn:
     """Refuse the present call: it does not keep samples apart."""
+    raise Mixing(draft.operator, draft.place, _remedy(draft, "takes single samples out of the batch, or mixes them"))
+
+
+def _remedy(draft: Draft, fault: str) -> str:
     node = draft.network[draft.network.inputs[0]]
-    draft.refuse(
-        "it takes single samples out of the batch, or mixes them, and the file leaves the size of the batch open; keep "
-        f"axis 0 as it is, or fix it: read(path, shapes={{'{node.module}': {(1, *node.shape)}}}), or export it with a "
-        "fixed batch of one"
+    return (
+        f"it {fault}, and the file leaves the size of the batch open; keep axis 0 as it is, or fix it: "
+        f"read(path, shapes={{'{node.module}': {(1, *node.shape)}}}), or export it with a fixed batch of one"
     )
 
 
@@ -109,7 +117,7 @@ def moved(draft: Draft, x: Signal, function: Callable[..., Any], *inputs: Any) -
 def _keep_all(draft: Draft, part: NDArray[Any]) -> None:
     """Refuse a slice that ends at a number of samples, which a small batch does not show."""
     if part.shape[0] != _ALL:
-        mixes(draft)
+        draft.refuse(_remedy(draft, "takes a number of samples out of the batch"))
 
 
 def _check_samples(draft: Draft, part: NDArray[np.int8], size: int) -> None:

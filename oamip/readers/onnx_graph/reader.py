@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ from onnx import ValueInfoProto
 
 from oamip.errors import InputError, ModelFileError
 from oamip.network import Network, Selection
+from oamip.readers.onnx_graph.batch import Mixing
 from oamip.readers.onnx_graph.draft import ENTRIES, Draft, Shape, Signal
 from oamip.readers.onnx_graph.file import read_model
 from oamip.readers.onnx_graph.graph import calls_of
+from oamip.readers.onnx_graph.reference import keeps_samples_apart
 from oamip.readers.onnx_graph.tensors import REALS, decode
 from oamip.readers.onnx_graph.walk import walk
 
@@ -43,11 +46,22 @@ def read_file(path: Path, shapes: Mapping[str, Sequence[int | None]]) -> Network
     values: dict[str, Any] = {name: decode(tensor, path.parent) for name, tensor in weights.items() if name in readers}
     budget = ENTRIES + _PER_WEIGHT * sum(array.size for array in values.values())
     batched = all(_open(value, shapes) for value in graph.input if value.name in inputs)
-    draft = Draft(readers, weights, budget, batched=batched)
-    values |= {name: draft.input(name, sizes) for name, sizes in inputs.items()}
-    walk(draft, calls, values, set(outputs))
-    draft.network.outputs = tuple(_output(draft, name, values) for name in outputs)
-    return draft.network
+
+    def network(*, batched: bool) -> Network:
+        draft = Draft(readers, weights, budget, batched=batched)
+        found = values | {name: draft.input(name, sizes) for name, sizes in inputs.items()}
+        walk(draft, calls, found, set(outputs))
+        draft.network.outputs = tuple(_output(draft, name, found) for name in outputs)
+        return draft.network
+
+    try:
+        return network(batched=batched)
+    except Mixing:
+        with suppress(InputError):
+            alone = network(batched=False)
+            if keeps_samples_apart(alone, model, calls, values):
+                return alone
+        raise
 
 
 def declared_sizes(path: Path) -> dict[str, tuple[int | None, ...]]:

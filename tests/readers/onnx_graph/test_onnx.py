@@ -312,6 +312,35 @@ def test_what_mixes_samples_of_an_open_batch_is_refused(name, models, tmp_path):
         read_onnx(path)
 
 
+BACK = {
+    "rows of all samples": (
+        {"x": ["n", 4, 6]},
+        "h = Reshape (x, rows) k = MatMul (h, w) l = Relu (k) y = Reshape (l, back)",
+    ),
+    "time in front": (
+        {"x": ["n", 4, 6]},
+        "h = Transpose <perm=[1, 0, 2]> (x) k = MatMul (h, w) y = Transpose <perm=[1, 0, 2]> (k)",
+    ),
+    "forms added up": (
+        ROW,
+        "b = Unsqueeze (x, i) d = Concat <axis=0> (b, b) e = ReduceSum (d, i) y = Squeeze (e, i)",
+    ),
+    "weights on the left": (ROW, "h = Transpose (x) k = MatMul (v, h) y = Transpose (k)"),
+    "scores of all samples": (ROW, "h = Transpose (x) k = MatMul (v, h) l = Transpose (k) y = Softmax <axis=1> (l)"),
+}
+
+
+@pytest.mark.parametrize("name", BACK)
+def test_a_batch_that_is_moved_and_put_back_is_read(name, models, tmp_path):
+    inputs, body = BACK[name]
+    weights = {"i": np.array([0]), "rows": np.array([-1, 6]), "back": np.array([-1, 4, 3]), "w": (6, 3), "v": (3, 6)}
+    model = models.build(body, inputs, weights)
+    if "Softmax" in body:
+        assert read_onnx(models.saved(model, tmp_path)).output.shape == (3,)
+    else:
+        models.compare(model, tmp_path)
+
+
 def test_what_mixes_samples_is_told_a_way_out_by_its_input(models, tmp_path):
     path = models.saved(models.build("y = Flatten <axis=0> (Image)", {"Image": ["n", 4, 7]}), tmp_path)
     with pytest.raises(
