@@ -113,11 +113,17 @@ def _doubled(
 
 
 def _node(node: onnx.NodeProto, call: Call) -> onnx.NodeProto:
+    """The node of a call with all its numbers of the types that constants are read in."""
     twin = onnx.NodeProto()
     twin.CopyFrom(node)
     for attribute in twin.attribute:
-        if attribute.type == AttributeProto.TENSOR:
-            attribute.t.CopyFrom(numpy_helper.from_array(np.asarray(call.attributes[attribute.name])))
-        if node.op_type == "Cast" and attribute.name == "to" and attribute.i in REALS:
-            attribute.i = TensorProto.DOUBLE
+        value = call.attributes[attribute.name]
+        if attribute.name in ("value_float", "value_floats"):
+            attribute.CopyFrom(
+                helper.make_attribute("value", numpy_helper.from_array(np.array(value, dtype=np.float64)))
+            )
+        elif attribute.type == AttributeProto.TENSOR:
+            attribute.t.CopyFrom(numpy_helper.from_array(np.asarray(value)))
+        elif node.op_type == "Cast" and attribute.name == "to" and value != TensorProto.BOOL:
+            attribute.i = TensorProto.DOUBLE if value in REALS else TensorProto.INT64
     return twin

@@ -282,6 +282,11 @@ MIXED = {
     "seven samples": (ROW, "y = Slice (x, i, seven, i)"),
     "reshaped to seven samples": ({"x": ["n", 7, 5]}, "y = Reshape (x, sevens)"),
     "enlarged to seven samples": ({"x": ["n", 5]}, "y = Expand (x, seven_fives)"),
+    "three samples, seen from behind": (ROW, "h = Transpose (x) k = Slice (h, i, three, one) y = Transpose (k)"),
+    "zeros for all samples": (
+        ROW,
+        "h = Transpose (x) s = Shape (h) z = ConstantOfShape (s) k = Add (h, z) y = Transpose (k)",
+    ),
     "samples joined": (ROW, "y = Concat <axis=0> (x, x)"),
     "more samples": (ROW, "y = Tile (x, twice)"),
     "samples padded": (ROW, "y = Pad (x, front)"),
@@ -305,7 +310,7 @@ def test_what_mixes_samples_of_an_open_batch_is_refused(name, models, tmp_path):
     inputs, body = MIXED[name]
     weights = {"i": np.array([0]), "one": np.array([1]), "last": np.array([-1]), "least": np.array([-(2**63)])}
     weights |= {"twice": np.array([2, 1]), "front": np.array([1, 0, 0, 0]), "sizes": np.array([-1, 6])}
-    weights |= {"c": (3, 6), "v": (3, 2), "seven": np.array([7]), "sixteen": np.array([16])}
+    weights |= {"c": (3, 6), "v": (3, 2), "seven": np.array([7]), "sixteen": np.array([16]), "three": np.array([3])}
     weights |= {"sevens": np.array([7, -1]), "seven_fives": np.array([7, 5])}
     path = models.saved(models.build(body, inputs, weights), tmp_path)
     with pytest.raises(UnsupportedOperator, match="the size of the batch"):
@@ -325,7 +330,10 @@ BACK = {
         ROW,
         "b = Unsqueeze (x, i) d = Concat <axis=0> (b, b) e = ReduceSum (d, i) y = Squeeze (e, i)",
     ),
-    "weights on the left": (ROW, "h = Transpose (x) k = MatMul (v, h) y = Transpose (k)"),
+    "weights on the left": (
+        ROW,
+        "h = Transpose (x) k = MatMul (v, h) l = Transpose (k) c = Constant <value_float=0.3> () y = Add (l, c)",
+    ),
     "scores of all samples": (ROW, "h = Transpose (x) k = MatMul (v, h) l = Transpose (k) y = Softmax <axis=1> (l)"),
 }
 
