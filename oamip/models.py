@@ -110,11 +110,11 @@ def _from_onnx(path: str, data: Data | None) -> nn.Module:
     from oamip.readers.onnx_graph.reader import declared_sizes
 
     declared = declared_sizes(Path(path))
-    shapes = {}
+    shapes = dict[str, tuple[int | None, ...]]()
     if data is not None and len(declared) == 1:
         ((name, sizes),) = declared.items()
         if None in sizes[1:] and len(sizes) == 1 + len(data.train.shape):
-            shapes[name] = (1, *data.train.shape)
+            shapes[name] = (sizes[0] and 1, *data.train.shape)
     return to_torch(read(path, shapes=shapes or None))
 
 

@@ -1,13 +1,14 @@
 import logging
 import zipfile
 
+import onnx
 import pytest
 import torch
 from safetensors.torch import save_file
 from torch import nn
 
 from oamip.data import as_data, load
-from oamip.errors import DataError, InputError, ModelFileError
+from oamip.errors import DataError, InputError, ModelFileError, UnsupportedOperator
 from oamip.learning import accuracy
 from oamip.models import BUILT_IN, fitted, open_model
 from oamip.readers import read, saved
@@ -191,6 +192,19 @@ def test_an_onnx_file_is_opened_and_data_takes_its_shape(shared):
     assert again.test.x.shape == (10_000, 784, 1)
     with pytest.raises(DataError, match=r"\(1, 8, 8\), the network takes \(784, 1\)"):
         fitted(load("digits"), module)
+
+
+def test_data_that_fill_in_sizes_leave_the_batch_open(digits, tmp_path):
+    ends = [
+        onnx.helper.make_tensor_value_info("x", 1, ["n", 1, "h", "w"]),
+        onnx.helper.make_tensor_value_info("y", 1, None),
+    ]
+    node = onnx.helper.make_node("ReduceMean", ["x"], ["y"], axes=[0])
+    model = onnx.helper.make_model(onnx.helper.make_graph([node], "g", ends[:1], ends[1:]))
+    model.opset_import[0].version = 13
+    onnx.save(model, tmp_path / "net.onnx")
+    with pytest.raises(UnsupportedOperator, match=r"shapes=\{'x': \(1, 1, 8, 8\)"):
+        open_model(str(tmp_path / "net.onnx"), data=digits)
 
 
 def test_a_network_of_several_inputs_is_refused_on_data_of_one(digits):

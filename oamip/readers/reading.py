@@ -12,7 +12,9 @@ from oamip.network import Network
 __all__ = ["read"]
 
 
-def read(source: Any, example_input: Any = None, *, shapes: Mapping[str, Sequence[int]] | None = None) -> Network:
+def read(
+    source: Any, example_input: Any = None, *, shapes: Mapping[str, Sequence[int | None]] | None = None
+) -> Network:
     """Read a trained network into affine, ReLU and max nodes in float64.
 
     Args:

@@ -64,7 +64,7 @@ def _check(written: Path, target: Path, network: Network, tolerance: float, dtyp
     import onnx
 
     from oamip.readers.onnx_graph import read_onnx
-    from oamip.writers.reference import outputs_by_reference
+    from oamip.readers.onnx_graph.reference import outputs_by_reference
 
     model = onnx.load(written)
     try:

@@ -27,7 +27,8 @@
 The files: `file` parses the bytes, `tensors` decodes weights, `graph` puts the nodes in order and completes them from
 the schema of their opset; `walk` goes through them and looks each one up in `operators`, whose rules live in `layers`,
 `linear`, `pooling`, `activations` and `moves`; a rule writes nodes into the `draft`. What depends on constants alone,
-shapes above all, is computed on the way (`folding`); `batch` sees to it that samples of a batch stay apart.
+shapes above all, is computed on the way (`folding`); `batch` sees to it that samples of a batch stay apart;
+where they do in the end only, `reference` tells.
 
 A file is not trusted: nothing in it is executed, no size it declares is believed before the bytes are there, weights
 beside it are read from its own folder only, and reading makes a bounded number of numbers.
@@ -45,17 +46,19 @@ from oamip.network import Network
 __all__ = ["read_onnx"]
 
 
-def read_onnx(path: Path | str, *, shapes: Mapping[str, Sequence[int]] | None = None) -> Network:
+def read_onnx(path: Path | str, *, shapes: Mapping[str, Sequence[int | None]] | None = None) -> Network:
     """Read an ONNX file into a network of affine, ReLU and max nodes in float64.
 
     What is read is the model for a batch of one. A first axis that is symbolic, or 1 while others follow, is the batch
     and not part of the network's inputs, which are arrays (n, …) of n samples. A model without such an axis takes one
-    sample whole. Where all inputs leave the batch open, what mixes samples along axis 0 is refused. A softmax that ends
-    the network is left out, with a warning in the log.
+    sample whole. Where all inputs leave the batch open, what mixes samples along axis 0 is refused, unless the
+    network gives what ``onnx.reference`` gives for several samples at once. A softmax that ends the network is left
+    out, with a warning in the log.
 
     Args:
         path: ``.onnx``, or gzipped ``.onnx.gz``; opset 7 to the newest that the installed onnx knows.
-        shapes: sizes of the inputs that the file leaves open, beside the batch: ``{"image": (1, 3, 32, 32)}``.
+        shapes: sizes of the inputs that the file leaves open, beside the batch: ``{"image": (1, 3, 32, 32)}``; with
+            ``None`` in front, the batch stays open.
 
     Returns:
         The network. Inputs are named after the file's; nodes carry the name of the ONNX node that they come from.

@@ -99,6 +99,13 @@ def _matmul(draft: Draft, a: Constant, b: Constant) -> Constant:
     return result
 
 
+def _gemm(
+    draft: Draft, a: Constant, b: Constant, c: Any = 0.0, *, alpha: float, beta: float, transA: int, transB: int
+) -> Constant:
+    product = alpha * _matmul(draft, a.T if transA else a, b.T if transB else b)
+    return product + beta * np.broadcast_to(c, product.shape)
+
+
 def _concat(draft: Draft, parts: Sequence[Constant], *, axis: int) -> Constant:
     draft.reserve([sum(part.size for part in parts)])
     return np.concatenate(parts, axis)
@@ -182,6 +189,7 @@ FOLDS: dict[str, Callable[..., Any]] = {
     "Concat": _concat,
     "Constant": _constant,
     "ConstantOfShape": _constant_of_shape,
+    "Gemm": _gemm,
     "MatMul": _matmul,
     "Mod": _mod,
     "Pad": pad_constant,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ from onnx import ValueInfoProto
 
 from oamip.errors import InputError, ModelFileError
 from oamip.network import Network, Selection
+from oamip.readers.onnx_graph.batch import Mixing
 from oamip.readers.onnx_graph.draft import ENTRIES, Draft, Shape, Signal
 from oamip.readers.onnx_graph.file import read_model
 from oamip.readers.onnx_graph.graph import calls_of
+from oamip.readers.onnx_graph.reference import keeps_samples_apart
 from oamip.readers.onnx_graph.tensors import REALS, decode
 from oamip.readers.onnx_graph.walk import walk
 
@@ -24,7 +27,7 @@ _PER_WEIGHT = 16
 """How many numbers reading may make further for each weight; a DenseNet, with all its concatenations, needs ten."""
 
 
-def read_file(path: Path, shapes: Mapping[str, Sequence[int]]) -> Network:
+def read_file(path: Path, shapes: Mapping[str, Sequence[int | None]]) -> Network:
     """Read a file; see `oamip.readers.onnx_graph.read_onnx`."""
     model = read_model(path)
     graph = model.graph
@@ -42,12 +45,23 @@ def read_file(path: Path, shapes: Mapping[str, Sequence[int]]) -> Network:
     readers = Counter([*(name for call in calls for name in call.inputs), *outputs])
     values: dict[str, Any] = {name: decode(tensor, path.parent) for name, tensor in weights.items() if name in readers}
     budget = ENTRIES + _PER_WEIGHT * sum(array.size for array in values.values())
-    batched = all(_open(value) and value.name not in shapes for value in graph.input if value.name in inputs)
-    draft = Draft(readers, weights, budget, batched=batched)
-    values |= {name: draft.input(name, sizes) for name, sizes in inputs.items()}
-    walk(draft, calls, values, set(outputs))
-    draft.network.outputs = tuple(_output(draft, name, values) for name in outputs)
-    return draft.network
+    batched = all(_open(value, shapes) for value in graph.input if value.name in inputs)
+
+    def network(*, batched: bool) -> Network:
+        draft = Draft(readers, weights, budget, batched=batched)
+        found = values | {name: draft.input(name, sizes) for name, sizes in inputs.items()}
+        walk(draft, calls, found, set(outputs))
+        draft.network.outputs = tuple(_output(draft, name, found) for name in outputs)
+        return draft.network
+
+    try:
+        return network(batched=batched)
+    except Mixing:
+        with suppress(InputError):
+            alone = network(batched=False)
+            if keeps_samples_apart(alone, model, calls, values):
+                return alone
+        raise
 
 
 def declared_sizes(path: Path) -> dict[str, tuple[int | None, ...]]:
@@ -65,14 +79,15 @@ def declared_sizes(path: Path) -> dict[str, tuple[int | None, ...]]:
     }
 
 
-def _sizes(value: ValueInfoProto, shapes: Mapping[str, Sequence[int]]) -> Shape:
+def _sizes(value: ValueInfoProto, shapes: Mapping[str, Sequence[int | None]]) -> Shape:
     """The sizes of an input for a batch of one."""
     declared = value.type.tensor_type
     if not value.type.HasField("tensor_type") or declared.elem_type not in REALS:
         raise ModelFileError(f"input '{value.name}' is no tensor of real numbers; export a network that takes one")
     known = [dim.dim_value if dim.dim_value > 0 else None for dim in declared.shape.dim]
     if value.name in shapes:
-        given = tuple(int(size) for size in shapes[value.name])
+        filled = [1, *shapes[value.name][1:]] if _open(value, shapes) else shapes[value.name]
+        given = tuple(int(size or 0) for size in filled)
         if min(given, default=1) < 1 or (declared.HasField("shape") and not _agree(given, known)):
             raise InputError(f"input '{value.name}' has sizes {_shown(value)}, and shapes gives {given} for it")
         return given
@@ -87,10 +102,10 @@ def _sizes(value: ValueInfoProto, shapes: Mapping[str, Sequence[int]]) -> Shape:
     return sizes
 
 
-def _open(value: ValueInfoProto) -> bool:
+def _open(value: ValueInfoProto, shapes: Mapping[str, Sequence[int | None]]) -> bool:
     """Whether the size of the batch is left open."""
     sizes = value.type.tensor_type.shape.dim
-    return len(sizes) > 1 and sizes[0].dim_value <= 0
+    return len(sizes) > 1 and sizes[0].dim_value <= 0 and (*shapes.get(value.name, ()), None)[0] is None
 
 
 def _agree(given: Shape, known: Sequence[int | None]) -> bool:

@@ -221,6 +221,10 @@ CASES = {
         *(13, ROW, "a = Sqrt (v) b = Reciprocal (a) c = Max (b, s) d = Mul (c, s) y = Mul (x, d)"),
         {"v": np.arange(1.0, 7.0), "s": np.array(0.5)},
     ),
+    "constant, gemm": (
+        *(13, ROW, "c = Gemm <alpha=0.5, beta=2.0, transA=1, transB=1> (v, w, b) d = Gemm (c, u) y = Mul (x, d)"),
+        {"v": (2, 1), "w": (3, 2), "b": (3,), "u": (3, 6)},
+    ),
     "range and constant of shape": (
         *(13, ROW, "f = ConstantOfShape (six) r = Range (a, b, c) g = Add (f, r) y = Mul (x, g)"),
         {"six": np.array([6]), "a": np.array(1.0), "b": np.array(4.0), "c": np.array(0.5)},
@@ -255,6 +259,7 @@ BATCHED = {
     "zeros for each sample": (ROW, "s = Shape (x) z = ConstantOfShape (s) y = Concat <axis=-1> (x, z)", [0]),
     "one number a sample": (ROW, "y = ReduceSum <keepdims=0> (x, w)", [1]),
     "a product on the left": ({"x": ["n", 6, 2]}, "y = MatMul (v, x)", [0]),
+    "all samples": (ROW, "y = Slice (x, i, w, i)", [2**31 - 1]),
     "part of an axis": (IMAGE, "s = Shape (x) e = Gather (s, w) y = Slice (x, i, e, w)", [1]),
 }
 """Inputs, body, and the numbers in ``w``."""
@@ -273,6 +278,15 @@ MIXED = {
     "one sample": (ROW, "y = Gather <axis=0> (x, i)"),
     "first samples": (ROW, "y = Slice (x, i, one, i)"),
     "samples backwards": (ROW, "y = Slice (x, last, least, i, last)"),
+    "many samples": (ROW, "y = Slice (x, i, sixteen, i)"),
+    "seven samples": (ROW, "y = Slice (x, i, seven, i)"),
+    "reshaped to seven samples": ({"x": ["n", 7, 5]}, "y = Reshape (x, sevens)"),
+    "enlarged to seven samples": ({"x": ["n", 5]}, "y = Expand (x, seven_fives)"),
+    "three samples, seen from behind": (ROW, "h = Transpose (x) k = Slice (h, i, three, one) y = Transpose (k)"),
+    "zeros for all samples": (
+        ROW,
+        "h = Transpose (x) s = Shape (h) z = ConstantOfShape (s) k = Add (h, z) y = Transpose (k)",
+    ),
     "samples joined": (ROW, "y = Concat <axis=0> (x, x)"),
     "more samples": (ROW, "y = Tile (x, twice)"),
     "samples padded": (ROW, "y = Pad (x, front)"),
@@ -296,15 +310,73 @@ def test_what_mixes_samples_of_an_open_batch_is_refused(name, models, tmp_path):
     inputs, body = MIXED[name]
     weights = {"i": np.array([0]), "one": np.array([1]), "last": np.array([-1]), "least": np.array([-(2**63)])}
     weights |= {"twice": np.array([2, 1]), "front": np.array([1, 0, 0, 0]), "sizes": np.array([-1, 6])}
-    weights |= {"c": (3, 6), "v": (3, 2)}
+    weights |= {"c": (3, 6), "v": (3, 2), "seven": np.array([7]), "sixteen": np.array([16]), "three": np.array([3])}
+    weights |= {"sevens": np.array([7, -1]), "seven_fives": np.array([7, 5])}
     path = models.saved(models.build(body, inputs, weights), tmp_path)
     with pytest.raises(UnsupportedOperator, match="the size of the batch"):
         read_onnx(path)
 
 
+BACK = {
+    "rows of all samples": (
+        {"x": ["n", 4, 6]},
+        "h = Reshape (x, rows) k = MatMul (h, w) l = Relu (k) y = Reshape (l, back)",
+    ),
+    "time in front": (
+        {"x": ["n", 4, 6]},
+        "h = Transpose <perm=[1, 0, 2]> (x) k = MatMul (h, w) y = Transpose <perm=[1, 0, 2]> (k)",
+    ),
+    "forms added up": (
+        ROW,
+        "b = Unsqueeze (x, i) d = Concat <axis=0> (b, b) e = ReduceSum (d, i) y = Squeeze (e, i)",
+    ),
+    "weights on the left": (
+        ROW,
+        "h = Transpose (x) k = MatMul (v, h) l = Transpose (k) c = Constant <value_float=0.3> () y = Add (l, c)",
+    ),
+    "scores of all samples": (ROW, "h = Transpose (x) k = MatMul (v, h) l = Transpose (k) y = Softmax <axis=1> (l)"),
+}
+
+
+@pytest.mark.parametrize("name", BACK)
+def test_a_batch_that_is_moved_and_put_back_is_read(name, models, tmp_path):
+    inputs, body = BACK[name]
+    weights = {"i": np.array([0]), "rows": np.array([-1, 6]), "back": np.array([-1, 4, 3]), "w": (6, 3), "v": (3, 6)}
+    model = models.build(body, inputs, weights)
+    if "Softmax" in body:
+        assert read_onnx(models.saved(model, tmp_path)).output.shape == (3,)
+    else:
+        models.compare(model, tmp_path)
+
+
+def test_what_mixes_samples_is_told_a_way_out_by_its_input(models, tmp_path):
+    path = models.saved(models.build("y = Flatten <axis=0> (Image)", {"Image": ["n", 4, 7]}), tmp_path)
+    with pytest.raises(
+        UnsupportedOperator, match=r"shapes=\{'Image': \(1, 4, 7\)\}\), or export it with a fixed batch"
+    ):
+        read_onnx(path)
+
+
+def test_an_open_batch_takes_no_more_numbers_than_one_sample(models, tmp_path, monkeypatch):
+    monkeypatch.setattr("oamip.readers.onnx_graph.reader.ENTRIES", 8 * 168)
+    body = "h = Transpose <perm=[0, 2, 3, 1]> (x) y = Gather <axis=1> (h, i)"
+    models.compare(models.build(body, IMAGE, {"i": np.arange(6, -1, -1)}), tmp_path)
+
+
 def test_a_batch_that_shapes_fix_is_read_as_one(models, tmp_path):
     model = models.build("y = Flatten <axis=0> (x)", IMAGE)
     assert read_onnx(models.saved(model, tmp_path), shapes={"x": (1, 4, 7, 6)}).output.shape == (168,)
+
+
+def test_other_sizes_may_be_given_and_the_batch_left_open(models, tmp_path):
+    given = {"x": (None, 6, 2)}
+    model = models.build("y = Relu (x)", {"x": ["n", "k", "m"]})
+    assert read_onnx(models.saved(model, tmp_path), shapes=given).output.shape == (6, 2)
+    path = models.saved(models.build("y = Flatten <axis=0> (x)", {"x": ["n", "k", "m"]}), tmp_path)
+    with pytest.raises(UnsupportedOperator, match="the size of the batch"):
+        read_onnx(path, shapes=given)
+    with pytest.raises(InputError, match="shapes gives"):
+        read_onnx(path, shapes={"x": (1, None, 2)})
 
 
 @pytest.mark.parametrize("name", CASES)
