@@ -17,7 +17,6 @@ from oamip.readers.onnx_graph.batch import Mixing
 from oamip.readers.onnx_graph.draft import ENTRIES, Draft, Shape, Signal
 from oamip.readers.onnx_graph.file import read_model
 from oamip.readers.onnx_graph.graph import calls_of
-from oamip.readers.onnx_graph.reference import keeps_samples_apart
 from oamip.readers.onnx_graph.tensors import REALS, decode
 from oamip.readers.onnx_graph.walk import walk
 
@@ -57,6 +56,8 @@ def read_file(path: Path, shapes: Mapping[str, Sequence[int | None]]) -> Network
     try:
         return network(batched=batched)
     except Mixing:
+        from oamip.readers.onnx_graph.reference import keeps_samples_apart
+
         with suppress(InputError):
             alone = network(batched=False)
             if keeps_samples_apart(alone, model, calls, values):
