@@ -17,10 +17,9 @@ __all__ = ["bounded", "bounded_by", "duality_gap"]
 
 Vector: TypeAlias = NDArray[np.float64]
 
-SLACK = (
-    1e-5  # beyond which a dual or reduced cost without a side makes an optimum impossible, in units of the objective
-)
-FINE = 1e-10  # up to which it leaves one proven
+# Of duals and reduced costs of what has no side to hold it, in units of the objective:
+SLACK = 1e-5  # beyond it, there is no optimum
+FINE = 1e-10  # up to it, the optimum is proven
 ROUNDING = 1e-13  # of a reduced cost, relative to its terms
 
 

@@ -2,8 +2,8 @@
 
 A tensor is read as it is for one sample. Where a file leaves the size of the batch open, every tensor must keep the
 samples apart along axis 0. Whether an operator that moves entries does so is seen on the numbers of several samples;
-other operators must leave axis 0 alone. A constant that is computed from the size of the batch is
-computed for two sizes side by side.
+other operators must leave axis 0 alone. A constant that is computed from the size of the batch is computed for two
+sizes side by side. What is refused so may still come out right at the end (`oamip.readers.onnx_graph.reference`).
 """
 
 from __future__ import annotations

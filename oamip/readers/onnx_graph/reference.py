@@ -6,6 +6,7 @@ padding that differs at the two ends. Their own general forms are used for those
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -24,6 +25,7 @@ from oamip.readers.onnx_graph.tensors import REALS
 
 __all__ = ["keeps_samples_apart", "outputs_by_reference"]
 
+_log = logging.getLogger(__name__)
 _BATCHES = (3, 7)
 _AGREEMENT = 1e-9
 _GROWING = {"ConstantOfShape", "Expand", "Range", "Tile"}
@@ -73,7 +75,8 @@ def keeps_samples_apart(
         return False
     try:
         return all(_agrees(network, model, calls, weights, size) for size in _BATCHES)
-    except Exception:  # its kernels raise anything
+    except Exception as error:  # its kernels raise anything
+        _log.debug("onnx.reference cannot say whether samples are kept apart: %s", error)
         return False
 
 
